@@ -160,8 +160,8 @@ async def measured(directory: Path, messages: int) -> tuple[list[Row], str]:
     secret = Secret(private_key=read_key(private, PRIVATE))
     await asyncio.to_thread(restore_backup, Path(done.path), Place(data_dir=directory / "new"), secret)
     seconds, spent = time.perf_counter() - began, time.process_time() - spent
-    told = {"seconds": seconds, "CPU seconds": spent, "MB a second": mb / seconds}
-    rows.append({"beside": "shoal restore (no server runs)", **told})
+    figures = {"seconds": seconds, "CPU seconds": spent, "MB a second": mb / seconds}
+    rows.append({"beside": "shoal restore (no server runs)", **figures})
     return rows, f"{mb:,.0f} MB with the index of words; the backup has {done.bytes / 1e6:,.0f} MB"
 
 

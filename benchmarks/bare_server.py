@@ -4,7 +4,7 @@
 
 ``PUT /bare/{id}`` reads and writes JSON. ``PUT /durable/{id}`` also stores one row in SQLite, as durable as Shoal's:
 rows that wait at the same time are committed as one group. ``PUT /alone/{id}`` commits each row for itself. ``GET
-/bare/{id}`` answers a small object. ``PUT /tell/{id}`` hands a small event to all streams of ``GET /told``.
+/bare/{id}`` answers a small object. ``PUT /send/{id}`` hands a small event to all streams of ``GET /stream``.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Switched(BaseModel):
     enabled: bool
 
 
-class Told(BaseModel):
-    """The answer to what was told to all streams."""
+class Sent(BaseModel):
+    """The answer to what was sent to all streams."""
 
     msg: str
     rev: int
@@ -114,16 +114,16 @@ def build(directory: Path) -> FastAPI:
 def _add_streams(app: FastAPI) -> None:
     revs, listening = itertools.count(1), set[asyncio.Queue[bytes]]()
 
-    @app.put("/tell/{key}")
-    async def tell(key: str, body: Switch) -> Told:
+    @app.put("/send/{key}")
+    async def send(key: str, body: Switch) -> Sent:
         rev = next(revs)
         event = b"id: %d\ndata: %s\n\n" % (rev, body.model_dump_json().encode())
         for waiting in listening:
             waiting.put_nowait(event)
-        return Told(msg=key, rev=rev)
+        return Sent(msg=key, rev=rev)
 
-    @app.get("/told")
-    async def told() -> StreamingResponse:
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
         waiting: asyncio.Queue[bytes] = asyncio.Queue()
         listening.add(waiting)
 

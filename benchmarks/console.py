@@ -37,17 +37,17 @@ BURST_BATCH = 100
 COLD_STARTS = 5
 
 WATCH_STREAM = """
-window.heard = []
+window.received = []
 window.WebSocket = class extends window.WebSocket {
   constructor(...words) {
     super(...words)
-    this.addEventListener('message', () => heard.push(Date.now()))
+    this.addEventListener('message', () => received.push(Date.now()))
   }
 }
 """
 LISTENING_PAGE = """<!doctype html><script>
-window.heard = []
-new WebSocket(`ws://${location.host}/live`).onmessage = () => heard.push(Date.now())
+window.received = []
+new WebSocket(`ws://${location.host}/live`).onmessage = () => received.push(Date.now())
 </script>"""
 WATCH_SWITCHES = """
 window.seen = []
@@ -137,7 +137,7 @@ async def shown(context: BrowserContext, path: str) -> Page:
 async def change_to_dom(setting: Setting) -> Row:
     """Measure the time from a change through the API until the switch in another browser moves, and its parts.
 
-    The parts are the times until the change is answered, and until that browser has heard of it. The limit is a message
+    The parts are the times until the change is answered, and until that browser has received it. The limit is a message
     of as many bytes to a page that does nothing but listen. At most five changes are on their way, each of another
     account: two of one account may be shown as one.
     """
@@ -161,14 +161,14 @@ async def change_to_dom(setting: Setting) -> Row:
         answered.append(time.time() * 1000 - began)
     await page.wait_for_function("least => seen.length >= least", arg=CHANGES)
     seen: list[list[Any]] = await page.evaluate("seen")
-    heard: list[float] = await page.evaluate("heard")
+    received: list[float] = await page.evaluate("received")
     await context.close()
     at: dict[str, list[float]] = {account: [] for account in apply_edit}
     for account, _, moment in seen:
         at[account].append(moment)
     assert {account: len(times) for account, times in at.items()} == {one: len(times) for one, times in sent.items()}
     both = [pair for account in apply_edit for pair in zip(sent[account], at[account], strict=True)]
-    came = [max((moment for moment in heard if moment <= there), default=there) - here for here, there in both]
+    came = [max((moment for moment in received if moment <= there), default=there) - here for here, there in both]
     limit = figures_of(await bare_messages(setting))
     return {
         "measured": "a change by the API until another browser shows it",
@@ -213,9 +213,9 @@ async def bare_messages(setting: Setting) -> list[float]:
             await asyncio.sleep(rng.uniform(0.03, 0.08))
             sent.append(time.time() * 1000)
             await socket.send_str("x" * MESSAGE_BYTES)
-        await page.wait_for_function("least => heard.length >= least", arg=CHANGES)
-        heard: list[float] = await page.evaluate("heard")
-        return [there - here for here, there in zip(sent, heard, strict=True)]
+        await page.wait_for_function("least => received.length >= least", arg=CHANGES)
+        received: list[float] = await page.evaluate("received")
+        return [there - here for here, there in zip(sent, received, strict=True)]
     finally:
         await context.close()
         await runner.cleanup()
@@ -250,14 +250,14 @@ class WireMeter:
         meter = cls()
         devtools: CDPSession = await page.context.new_cdp_session(page)
         devtools.on("Network.loadingFinished", meter._finished)
-        devtools.on("Network.webSocketFrameReceived", meter._heard)
+        devtools.on("Network.webSocketFrameReceived", meter._received)
         await devtools.send("Network.enable")
         return meter
 
     def _finished(self, event: dict[str, Any]) -> None:
         self.files += round(event["encodedDataLength"])
 
-    def _heard(self, event: dict[str, Any]) -> None:
+    def _received(self, event: dict[str, Any]) -> None:
         self.frames += len(event["response"]["payloadData"].encode())
 
     @property

@@ -55,12 +55,12 @@ def bomb() -> bytes:
     return packed.getvalue()
 
 
-async def repeated(call: Callable[[], Awaitable[httpx.Response]], said: dict[int, int]) -> None:
+async def repeated(call: Callable[[], Awaitable[httpx.Response]], statuses: dict[int, int]) -> None:
     """Repeat a request without pause; after a refusal wait 0.1 s."""
     while True:
         with contextlib.suppress(httpx.HTTPError):
             status = (await call()).status_code
-            said[status] = said.get(status, 0) + 1
+            statuses[status] = statuses.get(status, 0) + 1
             if status != 200:
                 await asyncio.sleep(0.1)
 
@@ -70,9 +70,9 @@ async def flood(
     server: ServerProcess, call: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]], width: int
 ) -> AsyncIterator[None]:
     """Run that many callers of one user."""
-    said: dict[int, int] = {}
+    statuses: dict[int, int] = {}
     async with httpx.AsyncClient(base_url=server.url, headers=dict(server.http.headers), timeout=120) as client:
-        tasks = [asyncio.create_task(repeated(lambda: call(client), said)) for _ in range(width)]
+        tasks = [asyncio.create_task(repeated(lambda: call(client), statuses)) for _ in range(width)]
         await asyncio.sleep(1)
         try:
             yield
@@ -80,7 +80,7 @@ async def flood(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            print(f"  (answers to the others by status: {dict(sorted(said.items()))})")
+            print(f"  (answers to the others by status: {dict(sorted(statuses.items()))})")
 
 
 @contextlib.asynccontextmanager
@@ -101,8 +101,8 @@ async def bombs(server: ServerProcess) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def trials(server: ServerProcess) -> AsyncIterator[None]:
     """Try long messages on many regular expressions."""
-    said = {"message": "猫咪 " * 1_000}
-    async with flood(server, lambda http: http.post("/cookies/shop/try", json=said), AT_ONCE):
+    body = {"message": "猫咪 " * 1_000}
+    async with flood(server, lambda http: http.post("/cookies/shop/try", json=body), AT_ONCE):
         yield
 
 

@@ -68,7 +68,7 @@ def client(target: Target) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=target.base, headers=headers, timeout=300, limits=limits)
 
 
-async def told(target: Target, arguments: argparse.Namespace, *, path: str, events: str, field: str) -> dict[str, Any]:
+async def times(target: Target, arguments: argparse.Namespace, *, path: str, events: str, field: str) -> dict[str, Any]:
     """Make changes at a steady rate, and return how long each took to every stream."""
     sent: dict[str, float] = {}
     async with client(target) as http, streams(http, events, arguments.streams) as open_ones:
@@ -112,12 +112,12 @@ async def measure_streams(arguments: argparse.Namespace) -> None:
             await add(target, arguments.shops)
             for _ in range(arguments.rounds):
                 found["Shoal"].append(
-                    await told(
+                    await times(
                         target, arguments, path="/cookies/{}/auto-confirm", events="/events", field="auto_confirm"
                     )
                 )
                 found["bare FastAPI"].append(
-                    await told(limit, arguments, path="/tell/{}", events="/told", field="enabled")
+                    await times(limit, arguments, path="/send/{}", events="/stream", field="enabled")
                 )
     rows = [
         {"server": name, "streams": arguments.streams}

@@ -52,12 +52,12 @@ def _surroundings() -> dict[str, Any]:
 
 def _commit() -> str:
     """Return the commit, marked where code differs from it; a benchmark's own results do not count."""
-    commit = _said_by_git("rev-parse", "--short", "HEAD")
-    changed = _said_by_git("status", "--porcelain", "--", "src", "benchmarks/*.py")
+    commit = _git_output("rev-parse", "--short", "HEAD")
+    changed = _git_output("status", "--porcelain", "--", "src", "benchmarks/*.py")
     return f"{commit}-dirty" if changed else commit
 
 
-def _said_by_git(*words: str) -> str:
+def _git_output(*words: str) -> str:
     try:
         command = ["git", *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -32,8 +32,8 @@ class Talk:
 
     def sentence(self) -> str:
         """Return a sentence of two to ten words, one in five with a number."""
-        said = "".join(self._rng.choices(self._words, cum_weights=self._weights, k=self._rng.randint(2, 10)))
-        return said + str(self._rng.randrange(10**6)) if self._rng.random() < 0.2 else said
+        text = "".join(self._rng.choices(self._words, cum_weights=self._weights, k=self._rng.randint(2, 10)))
+        return text + str(self._rng.randrange(10**6)) if self._rng.random() < 0.2 else text
 
     def rows(self, first: int, count: int, account_ids: Sequence[str], chats_each: int) -> list[dict[str, Any]]:
         """Return rows of messages of these accounts, later ones mostly written later."""

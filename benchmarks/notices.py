@@ -1,7 +1,7 @@
 """Notices: how few a bad night makes, how soon a parked shop's owner knows, and what an incident costs.
 
 ``python -m benchmarks.notices [--shops 60]``: the figures of ``docs/results.md``. The night passes at once, in this
-process; the shops are parked by the real sandbox, and told over webhooks by the real server.
+process; the shops are parked by the real sandbox, and their owners notified over webhooks by the real server.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Night:
-    """A loop that is driven by hand, and what it told."""
+    """A loop that is driven by hand, and what it sent."""
 
     database: Database
     now_ms: int = 1_790_000_000_000
@@ -61,7 +61,7 @@ class Night:
         self.messages.append(message)
         return Sent(outcome=Outcome.SENT)
 
-    async def told(self, outages: list[tuple[int, int, str]]) -> Row:
+    async def pass_with(self, outages: list[tuple[int, int, str]]) -> Row:
         """Let a night pass with these outages (begin and end in minutes, shop). Return its figures."""
         loop = NoticeLoop(self.database, self, now_ms=lambda: self.now_ms)
         cpu = time.process_time()
@@ -117,8 +117,8 @@ async def a_night() -> list[Row]:
             async with Database(Path(place)) as database:
                 shops = [f"s{number}" for number in range(NIGHT_SHOPS)]
                 await database.write(partial(_owned, names=shops))
-                told = await Night(database).told(outages)
-        rows.append({"what": f"{len(outages)} failures of {NIGHT_SHOPS} shops in a night, {name}", **told})
+                figures = await Night(database).pass_with(outages)
+        rows.append({"what": f"{len(outages)} failures of {NIGHT_SHOPS} shops in a night, {name}", **figures})
     return rows
 
 
@@ -172,7 +172,7 @@ async def opened(server: ServerProcess, sandbox: SandboxProcess) -> dict[str, st
 
 
 async def add_channel(server: ServerProcess, service: str, fields: dict[str, str], shops: list[str]) -> None:
-    """Add a channel that is told when one of these shops is parked."""
+    """Add a channel that is notified when one of these shops is parked."""
     body = {"name": "bench", "service": service, "language": "en", "fields": fields}
     channel = (await server.ok("POST", "/channels", body))["id"]
     wanted = {"kinds": ["parked"], "accounts": shops, "tags": []}
@@ -186,17 +186,17 @@ async def parked(sandbox: SandboxProcess, shops: dict[str, str], draw: Random) -
         at[shop] = time.time() * 1000
         await sandbox.do("fault", account=unb, kind="kickout")
         await asyncio.sleep(0.2 + draw.random())
-    told: dict[str, float] = {}
+    waits_ms: dict[str, float] = {}
 
-    async def is_told() -> bool:
+    async def has_all() -> bool:
         for one in (await sandbox.get("received"))["items"]:
             for shop in shops if one["service"] == "webhook" else ():
                 if one["body"]["message"].endswith(f"/accounts/{shop}"):
-                    told.setdefault(shop, one["wall_ms"] - at[shop])
-        return len(told) == len(shops)
+                    waits_ms.setdefault(shop, one["wall_ms"] - at[shop])
+        return len(waits_ms) == len(shops)
 
-    await soon(is_told, seconds=120, every_seconds=0.2)
-    return sorted(told.values())
+    await soon(has_all, seconds=120, every_seconds=0.2)
+    return sorted(waits_ms.values())
 
 
 async def a_parked_shop(count: int) -> list[Row]:

@@ -179,8 +179,8 @@ class SandboxProcess(Process):
         async with asyncio.timeout(START_SECONDS):
             line = (await child.stdout.readline()).decode()
         assert line.startswith("SANDBOX "), line
-        told = json.loads(line.removeprefix("SANDBOX "))
-        self.url, self.authority = told["url"], told.get("authority", "")
+        facts = json.loads(line.removeprefix("SANDBOX "))
+        self.url, self.authority = facts["url"], facts.get("authority", "")
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.authority) if tls else True
         self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=KEPT)
         return self
@@ -268,9 +268,9 @@ class ServerProcess(Process):
                     break
                 sys.stderr.write(f"{self.url}/login: 503 {answer.text}\n")
                 await asyncio.sleep(0.5)
-        said = f"/login: {answer.status_code} {answer.text}"
-        assert answer.status_code == 200, said
-        assert answer.json()["success"], said
+        outcome = f"/login: {answer.status_code} {answer.text}"
+        assert answer.status_code == 200, outcome
+        assert answer.json()["success"], outcome
         return str(answer.json()["token"])
 
     async def close(self) -> None:

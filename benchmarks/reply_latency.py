@@ -35,9 +35,9 @@ async def _waits_ms(sandbox: SandboxProcess, account: str, buyers: list[str]) ->
                 if any(line["from"] == "seller" for line in lines):
                     break
                 await asyncio.sleep(0.01)
-        said = next(line["wall_ms"] for line in lines if line["from"] == "buyer")
+        asked = next(line["wall_ms"] for line in lines if line["from"] == "buyer")
         answered = next(line["wall_ms"] for line in lines if line["from"] == "seller")
-        waits.append(answered - said)
+        waits.append(answered - asked)
     return waits
 
 

@@ -89,22 +89,22 @@ async def _be_worker(url: str, prefix: str, width: int, seconds: float, *, hints
     async with Database(url=url) as database:
         changing = Changing(database, prefix)
         await changing.add(width)
-        telling = CommitHints(database.url, lambda: None)
+        sending = CommitHints(database.url, lambda: None)
         if hints:
-            changing.store.on_commit = telling.committed
-            telling.start()
+            changing.store.on_commit = sending.committed
+            sending.start()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.readline)
         figures, per_commit = await drive(changing, width, seconds)
-        await telling.close()
-    told = {
+        await sending.close()
+    report = {
         "per_second": figures.per_second,
         "p50": figures.quantile_ms(0.5),
         "cpu": figures.cpu_us or 0.0,
         "per_commit": per_commit,
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 async def _be_follower(url: str) -> None:
@@ -130,8 +130,8 @@ async def _be_follower(url: str) -> None:
                     continue
         await hints.close()
     lags = sorted(lag for lag in lags if lag < IDLE_MS) or [0]
-    told = {"entries": len(lags), "p50": statistics.median(lags), "p99": lags[len(lags) * 99 // 100], "most": lags[-1]}
-    sys.stdout.write(json.dumps(told) + "\n")
+    row = {"entries": len(lags), "p50": statistics.median(lags), "p99": lags[len(lags) * 99 // 100], "most": lags[-1]}
+    sys.stdout.write(json.dumps(row) + "\n")
 
 
 async def _spawn(*arguments: str) -> asyncio.subprocess.Process:
@@ -146,9 +146,9 @@ async def _spawn(*arguments: str) -> asyncio.subprocess.Process:
 
 
 async def _end(child: asyncio.subprocess.Process) -> dict[str, Any]:
-    said, _ = await child.communicate(b"\n")
-    told: dict[str, Any] = json.loads(said)
-    return told
+    output, _ = await child.communicate(b"\n")
+    report: dict[str, Any] = json.loads(output)
+    return report
 
 
 async def measure(url: str, workers: int, width: int, seconds: float, *, hints: bool) -> dict[str, Any]:

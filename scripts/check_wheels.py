@@ -43,11 +43,11 @@ def main(machine: str) -> int:
     """Print the result, and return the exit code."""
     pins = _PIN.finditer(PINS.read_text(encoding="utf-8"))
     wanted = [pin[0] for pin in pins if pin[1] not in FROM_SOURCE]
-    said = {version: lacking(machine, version, "".join(wanted)) for version in VERSIONS}
-    for version, complaint in said.items():
-        told = complaint or f"all {len(wanted)} pins have a wheel; pure source: {', '.join(sorted(FROM_SOURCE))}"
-        sys.stdout.write(f"Python {version} on {machine}: {told}\n")
-    return int(any(said.values()))
+    complaints = {version: lacking(machine, version, "".join(wanted)) for version in VERSIONS}
+    for version, complaint in complaints.items():
+        result = complaint or f"all {len(wanted)} pins have a wheel; pure source: {', '.join(sorted(FROM_SOURCE))}"
+        sys.stdout.write(f"Python {version} on {machine}: {result}\n")
+    return int(any(complaints.values()))
 
 
 if __name__ == "__main__":

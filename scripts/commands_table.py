@@ -133,10 +133,10 @@ def table() -> str:
     """Return the table: each route with its commands, or with the reason why there is none."""
     lines = ["| route | command |", "|---|---|"]
     for (method, path), commands in routes_of_commands().items():
-        said = ", ".join(f"`{one}`" for one in commands) or f"– ({reason_of(method, path) or '?'})"
+        cell = ", ".join(f"`{one}`" for one in commands) or f"– ({reason_of(method, path) or '?'})"
         if len(commands) > MANY:
-            said = "every command that signs in"
-        lines.append(f"| `{method} {path}` | {said} |")
+            cell = "every command that signs in"
+        lines.append(f"| `{method} {path}` | {cell} |")
     return "\n".join(lines)
 
 

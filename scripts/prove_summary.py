@@ -27,9 +27,9 @@ def main() -> int:
     chosen = parser.parse_args()
     rows = [row for file in sorted(chosen.directory.glob("*.jsonl")) for row in _rows(file)]
     lines = ["| proof | run | figures | violations |", "|---|---|---|---|"]
-    for proof, told in _TELLERS.items():
+    for proof, report in _REPORTS.items():
         of_it = _of_one_run([row for row in rows if row["proof"] == proof], chosen.run)
-        lines += [f"| {name} | {of_it[0]['run']} | {told_of} | {bad} |" for name, told_of, bad in told(of_it)]
+        lines += [f"| {name} | {of_it[0]['run']} | {figures} | {bad} |" for name, figures, bad in report(of_it)]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
@@ -70,14 +70,14 @@ def _kills(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         for row in rows:
             how.update(row["kills"])
         kinds = ", ".join(f"{name} {number}" for name, number in how.most_common())
-        told = f"{_words(_sums(rows))} ({kinds}); slowest to be in step {worst:.1f} s; {hours:.1f} h"
-        yield f"`kill -9`: {rows[0]['proof']}", told, sum(len(row["violations"]) for row in rows)
+        figures = f"{_words(_sums(rows))} ({kinds}); slowest to be in step {worst:.1f} s; {hours:.1f} h"
+        yield f"`kill -9`: {rows[0]['proof']}", figures, sum(len(row["violations"]) for row in rows)
 
 
 def _io(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
-        told = dict(row.get("told") or {})
-        sums = _sums([row]) + Counter({name: int(number) for name, number in told.items()})
+        counts = dict(row.get("told") or {})
+        sums = _sums([row]) + Counter({name: int(number) for name, number in counts.items()})
         yield f"I/O errors: {row['name']}", _words(sums), len(row["violations"])
 
 
@@ -99,8 +99,8 @@ def _long(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
 
 def _fuzz(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
-        told = f"{row['inputs']:,} inputs in {row['seconds']} s, {row['edges']} edges"
-        yield f"hostile input: {row['name']}", told, len(row["violations"])
+        figures = f"{row['inputs']:,} inputs in {row['seconds']} s, {row['edges']} edges"
+        yield f"hostile input: {row['name']}", figures, len(row["violations"])
 
 
 def _endurance(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
@@ -114,9 +114,9 @@ def _endurance(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
                 counted.update(row["counted"])
             talk = ("question", "purchase", "rest", "the same", "push ")
             struck = sum(number for what, number in happened.items() if not what.startswith(talk))
-            told = "; ".join([_words(outcomes), f"{struck:,} faults and acts of owners", _words(counted)])
+            figures = "; ".join([_words(outcomes), f"{struck:,} faults and acts of owners", _words(counted)])
             name = f"endurance, {about}: {', '.join(row['name'].partition(' ')[2] for row in of_it)}"
-            yield name, told, sum(len(row["violations"]) for row in of_it)
+            yield name, figures, sum(len(row["violations"]) for row in of_it)
 
 
 def _delivery(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
@@ -142,9 +142,9 @@ def _contract(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     if rows:
         sums = _sums(rows)
         one, two = (sum(row["asked"][number] for row in rows) for number in (0, 1))
-        told = f"{sums['passed']:,} passed, {sums['skipped']} hold of one server only"
+        figures = f"{sums['passed']:,} passed, {sums['skipped']} hold of one server only"
         met = f"{one:,} requests met the server that runs the shops, {two:,} the other"
-        yield "the contract at two servers", f"{told}; {met}", sum(row["exit_code"] != 0 for row in rows)
+        yield "the contract at two servers", f"{figures}; {met}", sum(row["exit_code"] != 0 for row in rows)
 
 
 def _notices(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
@@ -165,8 +165,8 @@ def _models(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         words = f"{row['chats']:,} chats whose owner writes at a random moment, {row['kills']} kills"
         ends = ", ".join(f"{count:,} {state}" for state, count in sorted(row["states"].items()))
         ways = "; ".join(
-            f"{way}: {told['chats']:,}, {told['before']:,} answered before it"
-            for way, told in row.get("ways", {}).items()
+            f"{way}: {counts['chats']:,}, {counts['before']:,} answered before it"
+            for way, counts in row.get("ways", {}).items()
         )
         figures = f"{words}{f' ({ways})' if ways else ''}; runs: {ends}"
         yield "language models", figures, row["spoken_over"] + row["twice"]
@@ -195,20 +195,20 @@ def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
 def _cluster(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         if "questions" in row:
-            told = f"{row['complete']:,} of {row['orders']:,} orders whole, {row['questions']:,} questions"
+            figures = f"{row['complete']:,} of {row['orders']:,} orders whole, {row['questions']:,} questions"
         else:
             owned = f"owned elsewhere after {row['owned_seconds']:.1f} s"
-            told = f"{row['shops']} shops, {owned}, the last connected after {row['connected_longest']:.1f} s"
-        yield f"several servers: {row['name']}", told, len(row["violations"])
+            figures = f"{row['shops']} shops, {owned}, the last connected after {row['connected_longest']:.1f} s"
+        yield f"several servers: {row['name']}", figures, len(row["violations"])
 
 
-def _told_events(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+def _event_streams(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
-        told = f"{row['said']:,} messages, {row['again']:,} told again, {row['resets']} resets"
-        yield f"events at {row['name']}", told, len(row["violations"])
+        figures = f"{row['said']:,} messages, {row['again']:,} told again, {row['resets']} resets"
+        yield f"events at {row['name']}", figures, len(row["violations"])
 
 
-_TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
+_REPORTS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "kill loop": _kills,
     "kill loop on PostgreSQL": _kills,
     "I/O sweep": _io,
@@ -226,7 +226,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "model_outputs": _model_outputs,
     "webhooks": _webhooks,
     "cluster": _cluster,
-    "told events": _told_events,
+    "told events": _event_streams,
     "contract at two servers": _contract,
 }
 

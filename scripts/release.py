@@ -36,9 +36,9 @@ def main() -> int:
     parser.add_argument("--sbom-tool", help="the program cyclonedx-py; without it there is no bill of materials")
     parser.add_argument("--without-index", action="store_true", help="do not ask the index for wheels for aarch64")
     chosen = parser.parse_args()
-    if _said("git", "status", "--porcelain"):
+    if _output_of("git", "status", "--porcelain"):
         raise SystemExit("commit your changes first: a release is made from what is committed")
-    os.environ["SOURCE_DATE_EPOCH"] = _said("git", "log", "-1", "--format=%ct")
+    os.environ["SOURCE_DATE_EPOCH"] = _output_of("git", "log", "-1", "--format=%ct")
     shutil.rmtree(chosen.directory, ignore_errors=True)
     chosen.directory.mkdir(parents=True)
     target = chosen.directory.resolve()
@@ -46,7 +46,7 @@ def main() -> int:
         work = Path(place)
         wheel, version = _packages(work, target)
         python = _clean_environment(work / "environment", wheel)
-        _tell("starting it in a clean environment")
+        _log("starting it in a clean environment")
         _starts(python.with_name("shoal"), work / "data")
         shutil.copy(ROOT / "requirements" / "run.txt", target / f"shoal-{version}.requirements.txt")
         _image(python, work, target / f"shoal-{version}-image.tar.gz")
@@ -65,7 +65,7 @@ def _packages(work: Path, target: Path) -> tuple[Path, str]:
     """Build sdist and wheel twice, from two copies of what is committed. Return the wheel and the version."""
     made: list[dict[str, str]] = []
     for number in (1, 2):
-        _tell(f"building wheel and sdist, {number} of 2")
+        _log(f"building wheel and sdist, {number} of 2")
         source, built = work / f"source{number}", work / f"built{number}"
         _export(source)
         _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source))
@@ -87,7 +87,7 @@ def _export(target: Path) -> None:
 
 def _clean_environment(target: Path, wheel: Path) -> Path:
     """Install the pins and the wheel as a user does. Return the environment's Python."""
-    _tell("installing into a clean environment")
+    _log("installing into a clean environment")
     _run(sys.executable, "-m", "venv", str(target))
     pip = (str(target / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check")
     _run(*pip, "install", "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt"))
@@ -107,11 +107,11 @@ def _server(command: Path, data: Path) -> Iterator[str]:
         process = subprocess.Popen([str(command), "serve"], stdout=file, stderr=subprocess.STDOUT, env=environment)
         try:
             until = time.monotonic() + START_SECONDS
-            while "listening at " not in (said := output.read_text()):
+            while "listening at " not in (written := output.read_text()):
                 if process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(f"the server does not start:\n{said[-3000:]}")
+                    raise SystemExit(f"the server does not start:\n{written[-3000:]}")
                 time.sleep(0.2)
-            yield said.rpartition("listening at ")[2].split()[0]
+            yield written.rpartition("listening at ")[2].split()[0]
         finally:
             process.terminate()
             code = process.wait(60)
@@ -132,7 +132,7 @@ def _image(python: Path, work: Path, target: Path) -> None:
     """Make the image twice. Both must be equal."""
     made = []
     for number in (1, 2):
-        _tell(f"building the image, {number} of 2")
+        _log(f"building the image, {number} of 2")
         image = work / f"image{number}.tar.gz"
         _run(str(python), "scripts/rootfs.py", str(work / f"root{number}"), "--image", str(image))
         made.append({target.name: _digest(image)})
@@ -165,11 +165,11 @@ def _run(*command: str) -> None:
         raise SystemExit(f"this failed: {' '.join(command)}")
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _tell(what: str) -> None:
+def _log(what: str) -> None:
     sys.stderr.write(f"release: {what}\n")
 
 

@@ -212,12 +212,12 @@ def _linked(source: Path, path: Path) -> bool:
 def compile_modules(target: Path) -> None:
     """Compile every module for good: the image is read-only, and a compiled file does not name a time."""
     command = [sys.executable, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-    said = subprocess.run(
+    result = subprocess.run(
         [*command, "-s", str(target), "-p", "/", str(target / LIBRARY)],
         env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if said.returncode != 0:
-        raise SystemExit(f"these modules cannot be compiled:\n{said.stdout[-2000:]}{said.stderr[-2000:]}")
+    if result.returncode != 0:
+        raise SystemExit(f"these modules cannot be compiled:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
 
 
 def settle(target: Path) -> None:

@@ -52,10 +52,10 @@ def without_places(component: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_python(tool: str, python: str) -> Bom:
-    said = subprocess.run(
+    result = subprocess.run(
         [tool, "environment", python, "--output-reproducible", "--of", "JSON"], check=True, capture_output=True
     )
-    return pruned(json.loads(said.stdout), needed_by("shoal[otel]"))
+    return pruned(json.loads(result.stdout), needed_by("shoal[otel]"))
 
 
 def _of_console() -> Bom:
@@ -64,17 +64,17 @@ def _of_console() -> Bom:
         raise RuntimeError("there is no Node: run `make console` first")
     with tempfile.TemporaryDirectory() as directory:
         for name in ("package.json", "package-lock.json"):  # npm requires a version of the console itself
-            told = json.loads((ROOT / "web" / name).read_text(encoding="utf-8"))
-            told["version"] = "0.0.0"
-            if "packages" in told:
-                told["packages"][""]["version"] = "0.0.0"
-            Path(directory, name).write_text(json.dumps(told), encoding="utf-8")
-        said = subprocess.run(
+            package = json.loads((ROOT / "web" / name).read_text(encoding="utf-8"))
+            package["version"] = "0.0.0"
+            if "packages" in package:
+                package["packages"][""]["version"] = "0.0.0"
+            Path(directory, name).write_text(json.dumps(package), encoding="utf-8")
+        result = subprocess.run(
             [shutil.which("npm", path=str(node.parent)) or "npm", "sbom", "--sbom-format", "cyclonedx", "--omit", "dev",
              "--package-lock-only"],
             cwd=directory, check=True, capture_output=True,
         )  # fmt: skip
-    bom: Bom = json.loads(said.stdout)
+    bom: Bom = json.loads(result.stdout)
     return {**bom, "components": [without_places(component) for component in bom["components"]]}
 
 
@@ -84,9 +84,9 @@ def main(tool: str, python: str, target: Path) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for name, bom in (("python", _of_python(tool, python)), ("console", _of_console())):
         root = {"type": "application", "name": "shoal", "version": version, "bom-ref": "shoal"}
-        told = {key: value for key, value in bom.get("metadata", {}).items() if key in {"timestamp", "tools"}}
+        kept = {key: value for key, value in bom.get("metadata", {}).items() if key in {"timestamp", "tools"}}
         file = target / f"shoal-{version}.{name}.cdx.json"
-        file.write_text(json.dumps({**bom, "metadata": {**told, "component": root}}, indent=1), encoding="utf-8")
+        file.write_text(json.dumps({**bom, "metadata": {**kept, "component": root}}, indent=1), encoding="utf-8")
         print(f"{file}: {len(bom['components'])} components")  # noqa: T201  the script's answer
 
 

@@ -237,7 +237,7 @@ async def subjects(ready: dict[str, Any]) -> dict[str, str]:
         }
 
 
-def say_it_again(data_dir: str, but: str) -> None:
+def repeat_messages(data_dir: str, but: str) -> None:
     """Copy messages and replies, but those of one chat, into every hour of the past week, more by day than by night."""
     with closing(sqlite3.connect(Path(data_dir) / "shoal.db", timeout=30)) as database:
         for table, unique in (("messages", "message_id"), ("outbox", "uuid")):
@@ -355,7 +355,7 @@ async def main(*, only_docs: bool, names: set[str]) -> int:
             await make_trouble(ready)
             await asyncio.sleep(CHATTING_SECONDS)
             shown = await subjects(ready)
-            say_it_again(f"{directory}/data", but=shown["chat"].split("/")[1])
+            repeat_messages(f"{directory}/data", but=shown["chat"].split("/")[1])
             browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
             for locale in ("zh-CN", "en-US"):
                 await take_for_docs(browser, ready, shown, locale, names)

@@ -83,8 +83,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "an error with HTTP 200 counts as taken",
         "notices/service_answers.py",
-        "return bool(said) and all(said)",
-        "return bool(said)",
+        "return bool(checks) and all(checks)",
+        "return bool(checks)",
         f"{_ANSWERS}test_success_and_a_failure_with_http_200_are_told_apart",
         f"{_SENDER}test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one",
     ),

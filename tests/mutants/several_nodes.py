@@ -64,15 +64,15 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "nobody hears that the link to another server broke",
         "events/event_links.py",
-        "                link.told = None\n                self._bus.lose()\n",
-        "                link.told = None\n",
+        "                link.position = None\n                self._bus.lose()\n",
+        "                link.position = None\n",
         f"{_LINKS}test_a_link_that_breaks_and_one_that_begins_are_a_reset",
     ),
     one(
         "a position passes what a server that is not heard has told",
         "events/event_links.py",
-        "        return heard if len(heard) == len(found) else None",
-        "        return heard",
+        "        return known if len(known) == len(found) else None",
+        "        return known",
         f"{_LINKS}test_a_server_that_cannot_be_reached_keeps_nobody_waiting",
     ),
     one(

@@ -50,7 +50,7 @@ REFUSAL_EVERY_MS = 30_000
 REPEATS_SECONDS = 5.0
 """How soon a repetition is counted in the table, and how soon a failed write is tried again."""
 READ_WAIT_SECONDS = 1.0
-_TOLD_TIMES = frozenset(10**power for power in range(12))
+_LOGGED_TIMES = frozenset(10**power for power in range(12))
 
 
 class AuditLog:
@@ -128,8 +128,8 @@ class AuditLog:
         else:
             first.times += 1
             first.last_at_ms = max(first.last_at_ms, now)
-        if first.times in _TOLD_TIMES:
-            log.info("security event", account=first.account_id, **{name: getattr(first, name) for name in _TOLD})
+        if first.times in _LOGGED_TIMES:
+            log.info("security event", account=first.account_id, **{name: getattr(first, name) for name in _LOGGED})
         self._queue(first)
 
     async def entries(
@@ -205,7 +205,7 @@ class AuditLog:
             return True
 
 
-_TOLD = ("kind", "actor", "user_id", "origin", "outcome", "times", "facts")
+_LOGGED = ("kind", "actor", "user_id", "origin", "outcome", "times", "facts")
 
 
 def _key_of(entry: AuditEntry) -> tuple[Any, ...]:

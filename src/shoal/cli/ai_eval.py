@@ -38,7 +38,7 @@ async def evaluated(
 
     Raises ``typer.BadParameter`` for a file that cannot be used.
     """
-    with _faults_told(name):
+    with _reporting_faults(name):
         cases = read_cases(data, name)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with signed_in(url) as client:
@@ -58,14 +58,14 @@ async def evaluated(
 
 def facts_in(data: bytes, name: str) -> list[dict[str, str]]:
     """Return the facts of a file as the API takes them. Raises ``typer.BadParameter``."""
-    with _faults_told(name):
+    with _reporting_faults(name):
         return [{"question": question, "answer": answer} for question, answer in read_facts(data, name)]
 
 
 def report(found: dict[str, Any]) -> Table:
     """Return a table with one row per case: the verdict, what was said, and why a case fails."""
     rows = (
-        (one["name"], _short(one["question"]), _verdict(one), _said(one["runs"]), _reasons(one["runs"]))
+        (one["name"], _short(one["question"]), _verdict(one), _text_of(one["runs"]), _reasons(one["runs"]))
         for one in found["cases"]
     )
     return rows_table(("case", "question", "verdict", "said", "reason"), rows)
@@ -155,7 +155,7 @@ def _verdict(one: Row) -> str:
     return word if len(one["runs"]) == 1 else f"{word} {one['passes']}/{len(one['runs'])}"
 
 
-def _said(runs: Sequence[Row]) -> str:
+def _text_of(runs: Sequence[Row]) -> str:
     """Return the text of the first run that failed, else of the first; without one what was decided."""
     run = next((run for run in runs if run["faults"]), runs[0])
     decided = words(f"ai.decisions.{run['decision']}")
@@ -179,7 +179,7 @@ def _fault(fault: Row) -> str:
 
 
 @contextmanager
-def _faults_told(name: str) -> Iterator[None]:
+def _reporting_faults(name: str) -> Iterator[None]:
     """Turn what is wrong with a file into a sentence about it, with the first of its rows.
 
     A row counts as the program that shows the file counts it, with its head; the cases of a list count from 1.

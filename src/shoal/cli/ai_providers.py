@@ -171,17 +171,17 @@ async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "ai-providers", body=body)
     echo(made, words("ai_providers.added", id=made["id"]))
-    _say_what_is_needed(made)
+    _note_missing_consent(made)
 
 
 async def _change(url: str | None, provider_id: int, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         after = await client.call("PUT", "ai-providers", str(provider_id), body=body)
     echo(after, words("ai_providers.changed"))
-    _say_what_is_needed(after)
+    _note_missing_consent(after)
 
 
-def _say_what_is_needed(provider: dict[str, Any]) -> None:
+def _note_missing_consent(provider: dict[str, Any]) -> None:
     if provider["consented_host"] != provider["host"]:
         note(words("ai_providers.agree_first", id=provider["id"], host=printable(provider["host"])), err=True)
 

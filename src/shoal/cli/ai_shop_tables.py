@@ -58,5 +58,5 @@ def tried(answer: Row) -> str:
 
 def _rail(rail: dict[str, Any]) -> str:
     found = " / ".join(rail["words"])
-    said = words("ai.rail", rail=rail["rail"], why=why_words(rail["why"]))
-    return f"  {said}: {printable(found)}" if found else f"  {said}"
+    text = words("ai.rail", rail=rail["rail"], why=why_words(rail["why"]))
+    return f"  {text}: {printable(found)}" if found else f"  {text}"

@@ -94,13 +94,13 @@ def main() -> None:
     try:
         app()
     except ShoalError as error:
-        sys.exit(_said(error))
+        sys.exit(_print_error(error))
     except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
-def _said(error: ShoalError) -> int:
+def _print_error(error: ShoalError) -> int:
     """Say an error as one sentence. Return the exit status."""
     sentence = error.sentence(language()) if isinstance(error, ConfigError) else str(error)
     typer.echo(f"shoal: {sentence}", err=True)
@@ -187,7 +187,7 @@ def _be_worker(settings: Settings, taken: socket.socket, worker: Worker) -> int:
             taken, build_app(settings, worker=worker), settings, usable_certificate(settings), _show_first_entry, worker
         )
     except ShoalError as error:
-        return _said(error)
+        return _print_error(error)
     return 0
 
 

@@ -190,7 +190,7 @@ def restore(  # noqa: PLR0917  each is an option of the command
             secret.file_key(header)
         _ask(yes, place, f"{file} ({_time(header.made_at_ms)})")
         done = restore_backup(file, place, secret)
-    _told(done, place, as_json=as_json)
+    _print_restored(done, place, as_json=as_json)
 
 
 def _ask(yes: bool, place: Place, name: str) -> None:
@@ -199,7 +199,7 @@ def _ask(yes: bool, place: Place, name: str) -> None:
         raise typer.Exit(1)
 
 
-def _told(done: Restored, place: Place, *, as_json: bool) -> None:
+def _print_restored(done: Restored, place: Place, *, as_json: bool) -> None:
     if as_json:
         _print({
             "made_at": _time(done.made_at_ms), "kept": done.kept, "rows": done.rows, "pictures": done.pictures,

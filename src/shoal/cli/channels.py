@@ -93,8 +93,8 @@ async def _add(url: str | None, name: str, service: str, file: Path) -> None:
 async def _test(url: str | None, channel_id: int) -> None:
     async with signed_in(url) as client:
         outcome = await client.call("POST", "channels", str(channel_id), "test")
-    said = words("cli.channels.sent" if outcome["sent"] else "cli.channels.not_sent")
-    echo(outcome, f"{said}\n{printable(outcome['answer'])}")
+    sentence = words("cli.channels.sent" if outcome["sent"] else "cli.channels.not_sent")
+    echo(outcome, f"{sentence}\n{printable(outcome['answer'])}")
     if not outcome["sent"]:
         raise typer.Exit(1)
 

@@ -166,8 +166,8 @@ def _change_work(url: str | None, account_id: str, chat_id: str, body: Row, *, a
 
 def _work(one: Row) -> str:
     until = local(one["snoozed_until"]) if one["snoozed_until"] else ""
-    said = words(f"cli.chats.work.{one['status']}", chat=printable(one["chat_id"]), until=until)
-    return said if one["assignee"] is None else f"{said} {words('cli.chats.assigned', user=one['assignee'])}"
+    text = words(f"cli.chats.work.{one['status']}", chat=printable(one["chat_id"]), until=until)
+    return text if one["assignee"] is None else f"{text} {words('cli.chats.assigned', user=one['assignee'])}"
 
 
 def _note_table(found: list[Row]) -> Table:
@@ -223,9 +223,9 @@ def _table(found: list[Row]) -> Table:
 
 
 def _flags(one: Row) -> str:
-    said = [words("cli.chats.waits")] if one["waits"] else []
-    said += [words("cli.chats.is_paused")] if one["paused_until"] else []
-    return ", ".join(said)
+    flags = [words("cli.chats.waits")] if one["waits"] else []
+    flags += [words("cli.chats.is_paused")] if one["paused_until"] else []
+    return ", ".join(flags)
 
 
 def _pause_table(found: list[Row]) -> Table:

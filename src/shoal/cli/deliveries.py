@@ -150,7 +150,7 @@ async def _list(url: str | None, account_id: str, *, as_json: bool) -> None:
 async def _put(url: str | None, account_id: str, body: dict[str, Any], params: dict[str, str]) -> None:
     async with signed_in(url) as client:
         facts = await client.call("PUT", "cookies", account_id, "deliveries", body=body, params=params)
-    _say_change(facts)
+    _print_change(facts)
 
 
 async def _export(url: str | None, account_id: str, file: Path) -> None:
@@ -173,7 +173,7 @@ async def _import(url: str | None, account_id: str, file: Path, params: dict[str
         facts = await client.send_file(
             "cookies", account_id, "deliveries", "file", name=file.name, data=data, params=params
         )
-    _say_change(facts)
+    _print_change(facts)
 
 
 def _import_params(*, merge: bool, dry_run: bool) -> dict[str, str]:
@@ -185,7 +185,7 @@ def _check_ending(file: Path) -> None:
         raise typer.BadParameter(words("cli.deliveries.bad_ending"), param_hint="FILE")
 
 
-def _say_change(facts: dict[str, Any]) -> None:
+def _print_change(facts: dict[str, Any]) -> None:
     counts = {name: facts[name] for name in ("added", "edited", "removed", "unchanged")}
     echo(facts, words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
 

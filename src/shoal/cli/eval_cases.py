@@ -118,12 +118,12 @@ def faults_of(case: Case, decision: str, text: str) -> tuple[tuple[str, str], ..
     elif not case.action and decision not in {"reply", "handoff", "silent", "blocked"}:
         faults.append(("no_answer", decision))
     read = folded(text)
-    faults += [("missing", word) for word in case.must if not _tells(word)(read)]
-    faults += [("said", word) for word in case.must_not if _tells(word)(read)]
+    faults += [("missing", word) for word in case.must if not _matcher(word)(read)]
+    faults += [("said", word) for word in case.must_not if _matcher(word)(read)]
     return tuple(faults)
 
 
-def _tells(word: str) -> Callable[[str], bool]:
+def _matcher(word: str) -> Callable[[str], bool]:
     """Return whether a folded text has the word, or matches what stands between slashes."""
     if (pattern := _pattern(word)) is not None:
         patterns = Patterns([pattern])

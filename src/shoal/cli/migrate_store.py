@@ -47,7 +47,7 @@ def migrate_store(
     for place in (old, new):
         _check_lets_in(place)
     if dry_run:
-        _tell_plan(look_at_stores(old, new), as_json=as_json)
+        _print_plan(look_at_stores(old, new), as_json=as_json)
         return
     try:
         done = _moved(old, new)
@@ -58,7 +58,7 @@ def migrate_store(
     except StoreError:
         typer.echo(words("cli.migrate_store.stopped"), err=True)
         raise
-    _tell(done, old, new, as_json=as_json)
+    _print_result(done, old, new, as_json=as_json)
 
 
 def _check_lets_in(place: Place) -> None:
@@ -98,7 +98,7 @@ def _moved(old: Place, new: Place) -> Migrated:
         return migrate_store(old, new, progress=show_progress)
 
 
-def _tell_plan(found: dict[str, int], *, as_json: bool) -> None:
+def _print_plan(found: dict[str, int], *, as_json: bool) -> None:
     from shoal.maintenance.store_migration.migrating import PICTURES
 
     rows = {name: count for name, count in found.items() if name != PICTURES}
@@ -112,7 +112,7 @@ def _tell_plan(found: dict[str, int], *, as_json: bool) -> None:
     typer.echo(words("cli.migrate_store.plan", rows=sum(rows.values()), pictures=pictures))
 
 
-def _tell(done: Migrated | None, old: Place, new: Place, *, as_json: bool) -> None:
+def _print_result(done: Migrated | None, old: Place, new: Place, *, as_json: bool) -> None:
     from shoal.maintenance.store_migration.addresses import setting_of, shown
 
     setting = setting_of(new)

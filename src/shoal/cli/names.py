@@ -54,8 +54,8 @@ def _kept(whose: str) -> list[str] | None:
     """Return the ids that were told a moment ago, at the same server to the same user."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         if 0 <= time.time() - _file().stat().st_mtime < _KEPT_SECONDS:
-            told = json.loads(_file().read_text(encoding="utf-8"))
-            return [str(name) for name in told["ids"]] if told["whose"] == whose else None
+            kept = json.loads(_file().read_text(encoding="utf-8"))
+            return [str(name) for name in kept["ids"]] if kept["whose"] == whose else None
     return None
 
 

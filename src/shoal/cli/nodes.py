@@ -46,10 +46,10 @@ def drain_node(
 def undrain_node(name: Name, url: Url = None, as_json: AsJson = False) -> None:
     """Let a server take its share of the shops again."""
 
-    def said(_: dict[str, Any]) -> str:
+    def sentence(_: dict[str, Any]) -> str:
         return words("cli.nodes.back", name=printable(name))
 
-    ask(url, "DELETE", "system", "nodes", name, "drain", shown=said, as_json=as_json)
+    ask(url, "DELETE", "system", "nodes", name, "drain", shown=sentence, as_json=as_json)
 
 
 async def _drain(url: str | None, name: str, *, wait: bool, as_json: bool) -> None:
@@ -58,13 +58,13 @@ async def _drain(url: str | None, name: str, *, wait: bool, as_json: bool) -> No
         if wait:
             found = await _given_up(client, name, found)
 
-    def said(found: dict[str, Any]) -> str:
+    def sentence(found: dict[str, Any]) -> str:
         one = _of(found, name)
         if not one["live"]:
             return words("cli.nodes.stopped", name=printable(name))
         return words("cli.nodes.began" if one["shards"] else "cli.nodes.done", name=printable(name))
 
-    publish(found, said, as_json=as_json)
+    publish(found, sentence, as_json=as_json)
 
 
 async def _given_up(client: ApiClient, name: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -91,10 +91,10 @@ def set_subscription(
     """Print of what a channel tells; with options, set it."""
     path = ("channels", str(channel_id), "subscriptions")
     if not (kind or account or everything):
-        ask(url, "GET", *path, shown=_told, as_json=as_json)
+        ask(url, "GET", *path, shown=_subscription_table, as_json=as_json)
         return
     body = {"kinds": kind or [], "accounts": account or [], "tags": []}
-    ask(url, "PUT", *path, body=body, shown=_told, as_json=as_json)
+    ask(url, "PUT", *path, body=body, shown=_subscription_table, as_json=as_json)
 
 
 def _table(found: list[Row]) -> Table:
@@ -128,7 +128,7 @@ def _facts(one: Row) -> Table:
     )
 
 
-def _told(one: Row) -> Table:
+def _subscription_table(one: Row) -> Table:
     everything = words("cli.webhooks.all")
     nothing = words("cli.notices.nothing")
     kinds = nothing if one["nothing"] else ", ".join(one["kinds"]) or everything

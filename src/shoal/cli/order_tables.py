@@ -106,10 +106,10 @@ def _delivery(delivery: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     for text in () if delivery["obstacle"] else delivery["gets"]:
         yield words("cli.table.gets"), text
     for unit in delivery["units"]:
-        said = words("cli.orders.unit", masked=unit["masked"], state=words(f"unit_state.{unit['state']}"))
+        unit_text = words("cli.orders.unit", masked=unit["masked"], state=words(f"unit_state.{unit['state']}"))
         if unit["replaces"] is not None:
-            said += words("cli.orders.instead", number=unit["replaces"], reason=unit["reason"])
-        yield words("cli.orders.unit_no", number=unit["unit_no"], id=unit["unit_id"]), said
+            unit_text += words("cli.orders.instead", number=unit["replaces"], reason=unit["reason"])
+        yield words("cli.orders.unit_no", number=unit["unit_no"], id=unit["unit_id"]), unit_text
 
 
 def order_line(order: Order) -> str:
@@ -121,14 +121,14 @@ def order_line(order: Order) -> str:
 
 def _timeline_text(line: dict[str, Any]) -> str:
     if line["action"]:
-        said = f"{_step(line['action'])}: {_outcome(line['outcome'])}"
+        text = f"{_step(line['action'])}: {_outcome(line['outcome'])}"
     else:
-        said = _status(line["status"]) if line["status"] else ""
-    return _detailed(said, line["words"]) + f"  [{printable(line['source'])}]"
+        text = _status(line["status"]) if line["status"] else ""
+    return _detailed(text, line["words"]) + f"  [{printable(line['source'])}]"
 
 
-def _detailed(said: str, detail: str) -> str:
-    return f"{said} ({printable(detail)})" if said and detail else said or printable(detail)
+def _detailed(text: str, detail: str) -> str:
+    return f"{text} ({printable(detail)})" if text and detail else text or printable(detail)
 
 
 def _status(name: str) -> str:

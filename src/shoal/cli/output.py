@@ -60,11 +60,11 @@ def publish(answer: Any, shown: Shown, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
         return
-    said = shown(answer)
-    if isinstance(said, str):
-        typer.echo(said)
+    output = shown(answer)
+    if isinstance(output, str):
+        typer.echo(output)
     else:
-        wide_console().print(said)
+        wide_console().print(output)
 
 
 def ask(

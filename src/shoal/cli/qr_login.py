@@ -57,8 +57,8 @@ async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
             state = login["state"]
             if state == "face_check":
                 typer.echo(terminal_picture(login["content"]), err=wants_json())
-            if say := _PROGRESS.get(state):
-                typer.echo(say(), err=wants_json())
+            if sentence := _PROGRESS.get(state):
+                typer.echo(sentence(), err=wants_json())
         if state not in _UNDER_WAY:
             return login
         await asyncio.sleep(LOOK_SECONDS)

@@ -72,9 +72,9 @@ def tried(answer: Row) -> str:
 
 def _words(one: Row) -> str:
     joined = f" {words('cli.rules.and')} " if one["word_mode"] == "all" else " · "
-    said = joined.join(one["words"])
+    text = joined.join(one["words"])
     mode = one["match_mode"]
-    return said if mode == "contains" else f"{said} ({words(f'cli.rules.modes.{mode}')})"
+    return text if mode == "contains" else f"{text} ({words(f'cli.rules.modes.{mode}')})"
 
 
 def _reply(one: Row) -> str:

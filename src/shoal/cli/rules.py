@@ -251,8 +251,8 @@ async def _import(url: str | None, account_id: str, file: Path, *, merge: bool, 
 
 def _counted(facts: dict[str, Any]) -> str:
     counts = {name: facts[name] for name in ("added", "edited", "removed", "unchanged")}
-    said = words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts)
-    return said if facts["dry_run"] or not facts["changed"] else f"{said}\n{saved(facts)}"
+    text = words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts)
+    return text if facts["dry_run"] or not facts["changed"] else f"{text}\n{saved(facts)}"
 
 
 def _check_ending(file: Path) -> None:

@@ -60,14 +60,14 @@ def _made(found: dict[str, Any]) -> str:
 def _shown(found: dict[str, Any]) -> str | Table:
     if not found["on"]:
         return words("cli.backup.off")
-    said = words("cli.backup.next", at=local(found["next_at"]), directory=printable(found["directory"]))
+    caption = words("cli.backup.next", at=local(found["next_at"]), directory=printable(found["directory"]))
     if found["failed_at"]:
-        said += "\n" + _failed(found)
+        caption += "\n" + _failed(found)
     if found["unreadable"]:
-        said += "\n" + words("cli.backup.unreadable", why=printable(found["unreadable"]))
+        caption += "\n" + words("cli.backup.unreadable", why=printable(found["unreadable"]))
     names = ("made_at", "size", "opened_by", "checked", "kept_until", "file")
     table = rows_table(names, [_row(one) for one in found["backups"]])
-    table.caption, table.caption_justify = Text(said), "left"
+    table.caption, table.caption_justify = Text(caption), "left"
     return table
 
 

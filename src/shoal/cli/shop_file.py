@@ -71,12 +71,12 @@ async def _apply(url: str | None, text: str, params: dict[str, str], *, as_json:
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:
-        _say(found)
+        _print_outcomes(found)
     if any(row["outcome"] in {"absent", "failed"} for row in found["accounts"]):
         raise typer.Exit(1)
 
 
-def _say(found: dict[str, Any]) -> None:
+def _print_outcomes(found: dict[str, Any]) -> None:
     for row in found["accounts"]:
         if row["outcome"] == "unchanged":
             continue

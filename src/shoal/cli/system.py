@@ -133,14 +133,14 @@ def _mib(count: int | None) -> str:
 
 def _ready(found: Row) -> str:
     figures = found["accounts"]
-    said = words("cli.system.ready" if found["ready"] else "cli.system.not_ready")
+    text = words("cli.system.ready" if found["ready"] else "cli.system.not_ready")
     if found.get("draining"):
-        said = words("cli.system.draining")
-    return f"{said} {words('cli.system.connected', running=figures['running'], wanted=figures['wanted'])}"
+        text = words("cli.system.draining")
+    return f"{text} {words('cli.system.connected', running=figures['running'], wanted=figures['wanted'])}"
 
 
 def _locks(found: Row) -> str:
-    said = words(
+    text = words(
         "cli.system.locks_line",
         held=found["held"],
         waiting=found["waiting"],
@@ -150,9 +150,9 @@ def _locks(found: Row) -> str:
         hold=f"{found['longest_hold_seconds']:.3g}",
     )
     if not found["oldest_account"]:
-        return said
+        return text
     oldest = {"shop": printable(found["oldest_account"]), "operation": found["oldest_operation"]}
-    return f"{said}\n{words('cli.system.oldest', **oldest)}"
+    return f"{text}\n{words('cli.system.oldest', **oldest)}"
 
 
 def _log_lines(found: Row) -> str:

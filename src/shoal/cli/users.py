@@ -180,8 +180,8 @@ def reset_totp(name: Name = "admin", data_dir: DataDir = None, _as_json: AsJson 
 
     was_on = reset(load_settings(data_dir=data_dir), name)
     shown = printable(name)
-    said = words("cli.users.totp_off", shown=shown) if was_on else words("cli.users.had_no_totp", shown=shown)
-    echo({"username": name, "was_on": was_on}, said)
+    sentence = words("cli.users.totp_off", shown=shown) if was_on else words("cli.users.had_no_totp", shown=shown)
+    echo({"username": name, "was_on": was_on}, sentence)
 
 
 async def _list(url: str | None, *, as_json: bool) -> None:
@@ -231,17 +231,17 @@ async def _list_invitations(url: str | None, *, as_json: bool) -> None:
 
 async def _invite(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
-        _tell_link(client, await client.call("POST", "invitations", body=body))
+        _print_link(client, await client.call("POST", "invitations", body=body))
 
 
 async def _password_link(url: str | None, name: str, hours: float) -> None:
     async with signed_in(url) as client:
         user = await _user(client, name)
         path = ("users", str(user["id"]), "password-link")
-        _tell_link(client, await client.call("POST", *path, body={"expires_hours": hours}))
+        _print_link(client, await client.call("POST", *path, body={"expires_hours": hours}))
 
 
-def _tell_link(client: ApiClient, link: dict[str, Any]) -> None:
+def _print_link(client: ApiClient, link: dict[str, Any]) -> None:
     heading = words("cli.users.link")
     whole = f"{client.url.rstrip('/')}{link['path']}"
     echo({**link, "url": whole}, f"{heading}\n\n    {whole}\n")

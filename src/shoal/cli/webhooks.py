@@ -144,8 +144,8 @@ async def _test(url: str | None, webhook_id: int) -> None:
     async with signed_in(url) as client:
         tried = await client.call("POST", "webhooks", str(webhook_id), "test")
     why = tried["error"] and word_or(f"cli.webhooks.errors.{tried['error']}", tried["error"])
-    said = printable(" ".join(str(part) for part in (tried["status"], why, tried["answer"]) if part))
-    echo(tried, words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=said))
+    answer = printable(" ".join(str(part) for part in (tried["status"], why, tried["answer"]) if part))
+    echo(tried, words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=answer))
     if not tried["sent"]:
         raise typer.Exit(1)
 

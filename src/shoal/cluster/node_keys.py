@@ -19,7 +19,7 @@ from shoal.storage.vault import key_id_of
 
 _LIVING: Final = text(f"SELECT name, key_ids FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW} ORDER BY name")  # noqa: S608
 _ALL: Final = text(f"SELECT name, key_ids, NOT dead AND expires_at_ms >= {NOW} AS is_live FROM nodes ORDER BY name")  # noqa: S608
-_TELL: Final = text("UPDATE nodes SET key_ids = :keys WHERE name = :name AND inc = :inc AND key_ids <> :keys")
+_STORE_KEY_IDS: Final = text("UPDATE nodes SET key_ids = :keys WHERE name = :name AND inc = :inc AND key_ids <> :keys")
 _LACKS: Final = text("""
     UPDATE nodes SET draining = true, last_error = :why WHERE name = :name AND inc = :inc AND NOT draining
 """)
@@ -65,7 +65,7 @@ def absent_without(connection: Connection, key: str) -> tuple[str, ...]:
 
 def store_key_ids(connection: Connection, life: Life, keys: NodeKeys) -> None:
     """Say which keys this server has. Everything that it sealed before is committed."""
-    connection.execute(_TELL, {"name": life.name, "inc": life.inc, "keys": str(keys)})
+    connection.execute(_STORE_KEY_IDS, {"name": life.name, "inc": life.inc, "keys": str(keys)})
 
 
 def store_lack(connection: Connection, life: Life, why: str) -> None:

@@ -96,7 +96,7 @@ OLD_MS: Final = 7 * 86_400_000
 _DELETE_OLD: Final = text(f"DELETE FROM nodes WHERE expires_at_ms < {NOW} - {OLD_MS}")  # noqa: S608
 _FORGET: Final = text("DELETE FROM nodes WHERE name = :name AND inc = :inc")
 _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc")
-_TELL: Final = text("NOTIFY shoal_shards")
+_NOTIFY: Final = text("NOTIFY shoal_shards")
 """Wakes the others, which look once a second in any case; sent with the commit. Not when shards are given up, which is
 often: each of many nodes would look each time."""
 
@@ -188,7 +188,7 @@ class NodeRows(msgspec.Struct, frozen=True):
     def leave(self, connection: Connection, *, was_refused: bool = False) -> None:
         """End this life: whatever it still holds is free. One that ``was_refused`` at its first start leaves no row."""
         connection.execute(_FORGET if was_refused and self.is_first else _LEAVE, self._me)
-        connection.execute(_TELL)
+        connection.execute(_NOTIFY)
 
 
 def join(
@@ -222,7 +222,7 @@ def end_life(connection: Connection, life: Life) -> bool:
     values = {"name": life.name, "inc": life.inc, "started_at_ms": life.started_at_ms}
     if connection.execute(_END, values).rowcount != 1:
         return False
-    connection.execute(_TELL)
+    connection.execute(_NOTIFY)
     return True
 
 

@@ -93,11 +93,11 @@ class NodeWatch:
                 parts[node].append(name)
 
         async def ask(node: str, some: list[str]) -> None:
-            told = await self._told_by(node, {name: stands[name].rev for name in some}, revive, within_seconds)
-            if isinstance(told, ShoalError):
-                failures.update(dict.fromkeys(some, told))
+            reported = await self._reported_by(node, {name: stands[name].rev for name in some}, revive, within_seconds)
+            if isinstance(reported, ShoalError):
+                failures.update(dict.fromkeys(some, reported))
             else:
-                seen.update(told)
+                seen.update(reported)
             for name in some:
                 if name not in seen:
                     self._owners.pop(shard_of(name), None)
@@ -111,7 +111,7 @@ class NodeWatch:
         await asyncio.gather(*(ask(node, some) for node, some in pieces))
         return Watched(seen, failures)
 
-    async def _told_by(
+    async def _reported_by(
         self, node: str, revs: Mapping[str, int], revive: Collection[str], within_seconds: float
     ) -> dict[str, RemoteState] | ShoalError:
         """Return what a node tells, or why it tells nothing. One that was silent is not asked again at once only to
@@ -124,8 +124,8 @@ class NodeWatch:
         body = {"revs": revs, "revive": woken, "seconds": within_seconds}
         try:
             seconds = within_seconds + ANSWER_SECONDS if within_seconds or woken else READ_SECONDS
-            told = await self._calls.ask_node(node, WATCH, body, seconds=seconds)
-            seen = _told(told, node)
+            answer = await self._calls.ask_node(node, WATCH, body, seconds=seconds)
+            seen = _read_states(answer, node)
         except ShoalError as error:
             self._silent[node] = (now + within_seconds + SILENT_SECONDS, error)
             return error
@@ -144,7 +144,7 @@ def read_owners(connection: Connection, names: Collection[str]) -> dict[int, str
     return {row.shard: row.name for row in connection.execute(_OWNERS, {"shards": shards})}
 
 
-def _told(answer: Mapping[str, Any], node: str) -> dict[str, RemoteState]:
+def _read_states(answer: Mapping[str, Any], node: str) -> dict[str, RemoteState]:
     """Return observations as another node told them. Raises ``AnswerLost`` for what only a newer version understands:
     the node has not told it then."""
     try:

@@ -53,7 +53,7 @@ class SharedKeyRotation(KeyRotation):
         super().__init__(database, vault, key_file, from_setting=from_setting)
         self._ownership = ownership
         self._look_seconds = look_seconds
-        self._told: tuple[object, str] | None = None
+        self._reported: tuple[object, str] | None = None
         self._trouble = ""
 
     def start(self) -> None:
@@ -84,11 +84,11 @@ class SharedKeyRotation(KeyRotation):
         if change is not None and not self._from_setting:
             await self._take_up(change)
         life, keys = self._ownership.life, NodeKeys.of(self._vault.key_ids, from_setting=self._from_setting)
-        if life is None or self._told == (life, str(keys)):
+        if life is None or self._reported == (life, str(keys)):
             return
         await self._database.settled()  # a write of before may still seal with an old key
         await self._database.write(lambda connection: store_key_ids(connection, life, keys))
-        self._told = (life, str(keys))
+        self._reported = (life, str(keys))
 
     async def _take_up(self, change: KeyChange) -> None:
         if await asyncio.to_thread(take_up, change, self._vault, self._key_file):

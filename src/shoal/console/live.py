@@ -71,30 +71,30 @@ async def follow(socket: WebSocket) -> None:
 
 
 async def _follow(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
-    telling = asyncio.create_task(_publish(socket, server, who, token), name=f"console:{who.id}")
+    publishing = asyncio.create_task(_publish(socket, server, who, token), name=f"console:{who.id}")
     try:
         async with until_over(server, who.id, token) as over:
-            await _until_gone(socket, telling, over)
-            signed_out = over.done() and not telling.done()
+            await _until_gone(socket, publishing, over)
+            signed_out = over.done() and not publishing.done()
     finally:
-        telling.cancel()
+        publishing.cancel()
         with suppress(asyncio.CancelledError):
-            await telling
+            await publishing
     if signed_out:
         with suppress(RuntimeError):  # the page disconnected at the same moment
             await socket.close(SIGNED_OUT)
 
 
-async def _until_gone(socket: WebSocket, telling: asyncio.Task[None], over: asyncio.Task[None]) -> None:
+async def _until_gone(socket: WebSocket, publishing: asyncio.Task[None], over: asyncio.Task[None]) -> None:
     """Wait until either side ends. Messages from the page are ignored: it makes changes through the API."""
-    while not telling.done() and not over.done():
-        hearing = asyncio.create_task(socket.receive())
-        await asyncio.wait({hearing, telling, over}, return_when=asyncio.FIRST_COMPLETED)
-        if not hearing.done():
-            hearing.cancel()
+    while not publishing.done() and not over.done():
+        receiving = asyncio.create_task(socket.receive())
+        await asyncio.wait({receiving, publishing, over}, return_when=asyncio.FIRST_COMPLETED)
+        if not receiving.done():
+            receiving.cancel()
             with suppress(asyncio.CancelledError):
-                await hearing
-        elif (await hearing)["type"] == "websocket.disconnect":
+                await receiving
+        elif (await receiving)["type"] == "websocket.disconnect":
             return
 
 

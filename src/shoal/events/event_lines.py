@@ -1,4 +1,4 @@
-"""Events as one node tells them to another: a line of JSON holds those that waited, and how far all were told."""
+"""Events as one node sends them to another: a line of JSON holds those that waited, and how far all were sent."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class _Line(msgspec.Struct):
 
 
 class Line(NamedTuple):
-    """What a node tells."""
+    """What a node sends."""
 
     events: list[Event]
-    told: Position
-    """Up to where all its events with rows are told by this line and those before."""
+    position: Position
+    """Up to where this line and those before have all its events with rows."""
     newest: Position
     """The newest of its events with rows, also of those that it published before the first line."""
 
 
-def line_of(events: Iterable[Event], told: Position, newest: Position) -> bytes:
+def line_of(events: Iterable[Event], position: Position, newest: Position) -> bytes:
     """Return a line without its end."""
     rows = [(_NAMES[type(event)], msgspec.to_builtins(event)) for event in events if type(event) in _NAMES]
-    return msgspec.json.encode(_Line(events=rows, told=str(told), newest=str(newest)))
+    return msgspec.json.encode(_Line(events=rows, told=str(position), newest=str(newest)))
 
 
 def read_line(line: bytes) -> Line:
-    """Return what a line holds. Raises ``ValueError``. A kind that a newer version tells is left out."""
+    """Return what a line holds. Raises ``ValueError``. A kind that only a newer version knows is left out."""
     found = msgspec.json.decode(line, type=_Line)
     events = [_event(_KINDS[name], facts) for name, facts in found.events if name in _KINDS]
     return Line(events, Position.of(found.told), Position.of(found.newest))

@@ -1,7 +1,7 @@
 """Hears the events of the other nodes while this one has readers: one link to each living node, over HTTP.
 
 What comes over a link is published here only. When a link breaks, and when one begins, readers start again from a
-snapshot: what was told in the meantime is lost.
+snapshot: what was sent in the meantime is lost.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SILENCE_SECONDS: Final = 6.0
 LOOK_SECONDS: Final = 1.0
 """How often it is asked which nodes there are."""
 UP_SECONDS: Final = 1.0
-"""How long a reader waits until every node is heard, before it begins without some."""
+"""How long a reader waits until the events of every node are received, before it begins without some."""
 LINGER_SECONDS: Final = 10.0
 """How long the links stay when the last reader has left: a page that is loaded again comes back soon."""
 AGAIN_SECONDS: Final = (0.2, 2.0)
@@ -47,8 +47,8 @@ class _Link:
     """One life of another node, while it is listened to."""
 
     def __init__(self) -> None:
-        self.told: Position | None = None
-        """Up to where it has told its events; ``None`` while it is not heard."""
+        self.position: Position | None = None
+        """Up to where it has sent its events; ``None`` while they are not received."""
         self.was_tried = False
         self.task: asyncio.Task[None] | None = None
 
@@ -75,7 +75,7 @@ class EventLinks:
         self._links: dict[Node, _Link] = {}
         self._unknown: set[str] = set()
         self._silent: set[str] = set()
-        """The nodes without an address that were told of in the log."""
+        """The nodes without an address that were reported in the log."""
         self._readers = 0
         self._moved = asyncio.Event()
         self._looked = asyncio.Event()
@@ -87,12 +87,12 @@ class EventLinks:
 
     @property
     def linked(self) -> list[str]:
-        """The nodes that are heard now."""
-        return [node.name for node, link in self._links.items() if link.told is not None]
+        """The nodes whose events are received now."""
+        return [node.name for node, link in self._links.items() if link.position is not None]
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
-        """Hear the other nodes until the block ends. It begins once each is heard, or could not be reached."""
+        """Receive the other nodes' events until the block ends. It begins once each sends, or could not be reached."""
         self._readers += 1
         try:
             if self._looking is None and not self._closed:
@@ -131,10 +131,10 @@ class EventLinks:
                 link.task = asyncio.create_task(self._keep(node, link), name=f"events of {node.name}")
 
     def published(self) -> Collection[Position] | None:
-        """Return up to where each node has told its events; ``None`` while one of them is not heard."""
-        found = [link.told for link in self._links.values()]
-        heard = [told for told in found if told is not None]
-        return heard if len(heard) == len(found) else None
+        """Return up to where each node has sent its events; ``None`` while those of one are not received."""
+        found = [link.position for link in self._links.values()]
+        known = [position for position in found if position is not None]
+        return known if len(known) == len(found) else None
 
     def _is_reading(self) -> bool:
         return self._looking is not None and not self._closed
@@ -163,14 +163,14 @@ class EventLinks:
             self.published_ids.advance()
         except StoreError as error:
             log.debug("which nodes there are is not known", why=error.code)
-        except Exception:  # a defect must not end it: no other node would be heard any more
+        except Exception:  # a defect must not end it: no other node's events would be received
             log.exception("looking for other nodes met a defect")
 
     def _end(self, node: Node) -> None:
         link = self._links.pop(node)
         if link.task is not None:
             link.task.cancel()
-        if link.told is not None:
+        if link.position is not None:
             self._bus.lose()
         self._moved.set()
 
@@ -199,8 +199,8 @@ class EventLinks:
                 log.exception("the events of another node met a defect")
             link.was_tried = True
             self._moved.set()
-            if link.told is not None:
-                link.told = None
+            if link.position is not None:
+                link.position = None
                 self._bus.lose()
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
@@ -210,10 +210,10 @@ class EventLinks:
         for event in found.events:
             await self._publish(node, event)
         self._bus.note_newest(found.newest)
-        if link.told is None:
+        if link.position is None:
             log.info("the events of another node are heard", node=node.name)
             self._bus.lose()  # who reads already may have missed some
-        link.told, link.was_tried = found.told, True
+        link.position, link.was_tried = found.position, True
         self._moved.set()
         self.published_ids.advance()
 
@@ -222,7 +222,7 @@ class EventLinks:
         if account_id and account_id not in self._published.accounts:
             await self._wait_for(account_id)
         if isinstance(event, AccountStateChanged):
-            if self._runs_here(account_id):  # it was told before the account came here
+            if self._runs_here(account_id):  # it was sent before the account came here
                 return
             self._states.note_pushed(account_id, event.observation, node.name)
         self._bus.relay(event)

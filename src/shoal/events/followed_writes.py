@@ -1,4 +1,4 @@
-"""Passes on what durable writes added to the streams of events, so that the bus knows how far everything was told."""
+"""Passes on what durable writes added to the streams of events, so that the bus knows how far all was published."""
 
 from __future__ import annotations
 

@@ -20,20 +20,20 @@ SOON_SECONDS: Final = 0.1
 
 
 class OtherNodes(Protocol):
-    """What the other nodes have told here."""
+    """What the other nodes have sent here."""
 
     async def refresh(self) -> None:
         """Learn which nodes there are now. Raises ``StoreError``."""
 
     def published(self) -> Collection[Position] | None:
-        """Return up to where each of them has told its events; ``None`` while one of them is not heard."""
+        """Return up to where each of them has sent its events; ``None`` while those of one are not received."""
 
 
 class PublishedIds:
     """Owns one task, from ``start`` to ``close``.
 
-    An id is decided when no transaction can add a smaller one (``SettledIds``). It was told when this node has
-    published what it committed up to there itself, and each other living node has told the same of its own.
+    An id is decided when no transaction can add a smaller one (``SettledIds``). It is complete when this node has
+    published what it committed up to there itself, and each other living node has sent the same of its own.
     """
 
     def __init__(self, bus: EventBus, follower: Follower, published_all: Callable[[], Awaitable[None]]) -> None:
@@ -103,8 +103,8 @@ class PublishedIds:
             self.is_known.set()
 
     def advance(self) -> None:
-        """Let the bus note up to where the events of all nodes were published, if every node is heard."""
-        told = () if self.others is None else self.others.published()
-        if told is not None:
-            lowest = [min(last or 0 for last in those) for those in zip(self._decided, *told, strict=True)]
+        """Let the bus note up to where the events of all nodes were published, if those of every node are received."""
+        positions = () if self.others is None else self.others.published()
+        if positions is not None:
+            lowest = [min(last or 0 for last in those) for those in zip(self._decided, *positions, strict=True)]
             self._bus.note_published(Position._make(lowest))

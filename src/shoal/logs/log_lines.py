@@ -37,7 +37,7 @@ class LogLines:
 
     def keep(self, event: Mapping[str, Any], *, function: str, line: int) -> None:
         """Keep an event; its secrets must already be removed."""
-        said = " ".join(
+        message = " ".join(
             [str(event.get("event", "")), *(f"{name}={event[name]}" for name in sorted(event.keys() - _NOT_SHOWN))]
         )
         self._lines.append(
@@ -47,7 +47,7 @@ class LogLines:
                 source=str(event.get("logger", "")),
                 function=function,
                 line=line,
-                message=said[:MAX_CHARACTERS],
+                message=message[:MAX_CHARACTERS],
                 accounts=_accounts(event),
             )
         )

@@ -61,12 +61,12 @@ def _by_key(name: object, value: Any, depth: int) -> Any:
     if isinstance(name, bytes):
         name = name.decode("latin-1")
     hide = _how_to_hide(name) if isinstance(name, str) else None
-    if hide is None or _says_nothing(value):
+    if hide is None or _is_harmless(value):
         return _cleaned(value, depth, multiline=name in {"exception", "stack"})
     return hide(value)
 
 
-def _says_nothing(value: Any) -> bool:
+def _is_harmless(value: Any) -> bool:
     """Return whether the value is harmless even next to the name of a secret."""
     if isinstance(value, int | float):
         return abs(value) <= _SMALL_NUMBER

@@ -182,9 +182,9 @@ class Connection(asyncio.Protocol):
             if self.handshake is not None:
                 self.handshake.cancel()
             return
-        says_why = with_reason and self._received_anything and not self._is_kept and self._speaks_http
-        if (says_why or self._is_kept) and self._transport.get_write_buffer_size() == 0:
-            if says_why:
+        sends_reason = with_reason and self._received_anything and not self._is_kept and self._speaks_http
+        if (sends_reason or self._is_kept) and self._transport.get_write_buffer_size() == 0:
+            if sends_reason:
                 self._transport.write(_TOO_SLOW)
             self._transport.close()
             # The system accepts so few bytes at once, except for a client that reads nothing.

@@ -23,12 +23,12 @@ def subjects_of(connection: Connection, incidents: Sequence[tuple[str | None, Ma
     of_orders = _orders(connection, {key for one in incidents if (key := _key(one, "order_id"))})
     places = [_place(one, of_orders) for one in incidents]
     found = _chats(connection, {(account, chat) for account, chat, _ in places if chat})
-    told = []
+    named = []
     for account, chat, item in places:
         name, item_of_chat = found.get((account, chat), ("", ""))
-        told.append((name, (account, item or item_of_chat)))
-    items = item_facts(connection, {key for _, key in told if key[1]})
-    return [" · ".join(filter(None, (name, items.get(key, UNKNOWN).title))) for name, key in told]
+        named.append((name, (account, item or item_of_chat)))
+    items = item_facts(connection, {key for _, key in named if key[1]})
+    return [" · ".join(filter(None, (name, items.get(key, UNKNOWN).title))) for name, key in named]
 
 
 def _key(incident: tuple[str | None, Mapping[str, Any]], fact: str) -> _Key | None:

@@ -131,19 +131,19 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
     present = (channels.c.active, users.c.active, not_(users.c.leaving))
     channel = connection.execute(query.where(channels.c.id == channel_id, *present)).mappings().first()
     due = _known(connection, _due(connection, channel_id, now_ms), now_ms)
-    told = _parts_by_notice(connection, due)
+    by_notice = _parts_by_notice(connection, due)
     if channel is None:
-        _drop(connection, [*told, *(part["id"] for parts in told.values() for part in parts)], now_ms)
+        _drop(connection, [*by_notice, *(part["id"] for parts in by_notice.values() for part in parts)], now_ms)
         return None
-    told = _seen(connection, channel, told, now_ms)
-    due = [row for row in due if row["id"] in told]
+    by_notice = _seen(connection, channel, by_notice, now_ms)
+    due = [row for row in due if row["id"] in by_notice]
     quiet = quiet_of(channel)
     if due and quiet is not None and quiet.hold(now_ms):
-        held = [number for number, parts in told.items() if not any(map(_passes, parts))]
+        held = [number for number, parts in by_notice.items() if not any(map(_passes, parts))]
         later = update(notices).where(notices.c.id.in_(held))
         connection.execute(later.values(due_at_ms=quiet.end_after(now_ms)))
         due = [row for row in due if row["id"] not in held]
-    all_due = [_as_due(row, told[row["id"]]) for row in due]
+    all_due = [_as_due(row, by_notice[row["id"]]) for row in due]
     choice = choose(all_due, _recent(connection, channel_id, now_ms), now_ms)
     for until_ms in set(choice.wait.values()):
         mine = [notice_id for notice_id, at_ms in choice.wait.items() if at_ms == until_ms]
@@ -176,16 +176,16 @@ def _known(connection: Connection, due: list[Any], now_ms: int) -> list[Any]:
 
 def _parts_by_notice(connection: Connection, due: Sequence[Any]) -> dict[int, list[Any]]:
     """Return what each notice tells: itself, or the parts of a digest."""
-    told = {row["id"]: [row] if row["incident_id"] is not None else [] for row in due}
-    digests = [number for number, parts in told.items() if not parts]
+    by_notice = {row["id"]: [row] if row["incident_id"] is not None else [] for row in due}
+    digests = [number for number, parts in by_notice.items() if not parts]
     if digests:
         parts = select(notices, *_SUBJECT).join(incidents, incidents.c.id == notices.c.incident_id)
         for part in connection.execute(parts.where(notices.c.digest_id.in_(digests), KNOWN)).mappings():
-            told[part["digest_id"]].append(part)
-    return told
+            by_notice[part["digest_id"]].append(part)
+    return by_notice
 
 
-def _seen(connection: Connection, channel: Any, told: dict[int, list[Any]], now_ms: int) -> dict[int, list[Any]]:
+def _seen(connection: Connection, channel: Any, by_notice: dict[int, list[Any]], now_ms: int) -> dict[int, list[Any]]:
     """Return what the user may see now, and drop the rest: a notice without any part, and the parts of a digest."""
     by_account: dict[str, bool] = {}
 
@@ -197,8 +197,8 @@ def _seen(connection: Connection, channel: Any, told: dict[int, list[Any]], now_
             by_account[account_id] = user_id in users_concerned(connection, account_id, None)
         return by_account[account_id]
 
-    seen = {number: list(filter(may_see, parts)) for number, parts in told.items()}
-    gone = [part["id"] for parts in told.values() for part in parts if not may_see(part)]
+    seen = {number: list(filter(may_see, parts)) for number, parts in by_notice.items()}
+    gone = [part["id"] for parts in by_notice.values() for part in parts if not may_see(part)]
     _drop(connection, [*gone, *(number for number, parts in seen.items() if not parts)], now_ms)
     return {number: parts for number, parts in seen.items() if parts}
 
@@ -307,9 +307,9 @@ def settle(connection: Connection, one: Claim, sent: Sent, now_ms: int) -> Notic
     """Store how a sending ended, for a digest and all that it tells. Return its state."""
     state, due_at_ms = _after(one, sent, now_ms)
     at_rest = due_at_ms is None
-    told = Sent(outcome=sent.outcome) if state is NoticeState.SENT else sent
-    values: dict[str, Any] = {"state": state.value, "last_error": storable(told.answer, LONGEST_ERROR)}
-    values |= {"failure": told.failure or "", "failure_host": storable(told.host, LONGEST_ERROR)}
+    result = Sent(outcome=sent.outcome) if state is NoticeState.SENT else sent
+    values: dict[str, Any] = {"state": state.value, "last_error": storable(result.answer, LONGEST_ERROR)}
+    values |= {"failure": result.failure or "", "failure_host": storable(result.host, LONGEST_ERROR)}
     values |= {"settled_at_ms": now_ms} if at_rest else {"due_at_ms": due_at_ms}
     values |= {"maybe_again": True} if sent.outcome is Outcome.UNCERTAIN else {}
     mine = (notices.c.id == one.notice_id, notices.c.state == NoticeState.SENDING.value)

@@ -25,7 +25,7 @@ _IS_DUE = select(exists().where(text(TO_PLAN), incidents.c.due_at_ms <= bindpara
 _DAY_MS: Final = 24 * 3_600_000
 _LOOK_AGAIN_MS: Final = 1_000
 _AFTER_DEFECT_MS: Final = 3_600_000
-_TOLD = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
+_NOTIFIED = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
 
 
 def is_anything_due(connection: Connection, now_ms: int) -> bool:
@@ -53,34 +53,34 @@ def _planned(connection: Connection, row: Any, now_ms: int) -> dict[str, Any]:
     over: dict[str, Any] = {"over": True, "due_at_ms": None}
     if row["told_at_ms"] is None:
         is_over = not is_open and not policy.is_event
-        times_before = _times_told(connection, row, now_ms) if policy.heals else 0
+        times_before = _times_notified(connection, row, now_ms) if policy.heals else 0
         from_ms = notified_from_ms(policy, row["opened_at_ms"], times_before)
         if is_over and row["closed_at_ms"] < max(from_ms, row["opened_at_ms"] + SHORTEST_MS):
             return over
         if from_ms > now_ms:
             return {"due_at_ms": from_ms}
-        if policy.rest_ms and _was_told(connection, row, now_ms - policy.rest_ms):
+        if policy.rest_ms and _was_notified(connection, row, now_ms - policy.rest_ms):
             return over
-        told = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
-        _add(connection, row, Phase.BEGIN, told, now_ms)
+        to_notify = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
+        _add(connection, row, Phase.BEGIN, to_notify, now_ms)
         later = {"due_at_ms": now_ms + REMIND_AFTER_MS} if is_open else over
         return {"told_at_ms": now_ms, **later}
     states = _begun(connection, row["id"])
     if not is_open and any(state is NoticeState.SENDING for state, _ in states.values()):
         return {"due_at_ms": now_ms + _LOOK_AGAIN_MS}  # whether its end is told depends on how that goes
-    told = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
-    known = [one for one in told if one.id in states and _is_told(*states[one.id])]
+    to_notify = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
+    known = [one for one in to_notify if one.id in states and _is_notified(*states[one.id])]
     _add(connection, row, Phase.REMINDER if is_open else Phase.END, known, now_ms)
     return {"due_at_ms": None} if is_open else over
 
 
-def _times_told(connection: Connection, row: Any, now_ms: int) -> int:
+def _times_notified(connection: Connection, row: Any, now_ms: int) -> int:
     same = (incidents.c.subject == row["subject"], incidents.c.kind == row["kind"], incidents.c.id != row["id"])
     recent = (incidents.c.opened_at_ms > now_ms - _DAY_MS, incidents.c.told_at_ms.is_not(None))
     return connection.scalar(select(func.count()).select_from(incidents).where(*same, *recent)) or 0
 
 
-def _was_told(connection: Connection, row: Any, since_ms: int) -> bool:
+def _was_notified(connection: Connection, row: Any, since_ms: int) -> bool:
     same = (incidents.c.subject == row["subject"], incidents.c.kind == row["kind"], incidents.c.id != row["id"])
     return bool(connection.scalar(select(exists().where(*same, incidents.c.told_at_ms > since_ms))))
 
@@ -100,11 +100,11 @@ def _begun(connection: Connection, incident_id: int) -> dict[int, tuple[NoticeSt
     return found
 
 
-def _is_told(state: NoticeState, maybe_again: bool) -> bool:
-    return state in _TOLD or maybe_again
+def _is_notified(state: NoticeState, maybe_again: bool) -> bool:
+    return state in _NOTIFIED or maybe_again
 
 
-def _add(connection: Connection, incident: Any, phase: Phase, told: Iterable[ChannelToNotify], now_ms: int) -> None:
+def _add(connection: Connection, incident: Any, phase: Phase, channels: Iterable[ChannelToNotify], now_ms: int) -> None:
     at_once = passes_quiet_hours(phase, POLICIES[IncidentKind(incident["kind"])].level)
     rows = [
         {
@@ -115,7 +115,7 @@ def _add(connection: Connection, incident: Any, phase: Phase, told: Iterable[Cha
             "dedupe_id": f"i{incident['id']}-c{channel.id}-{phase.value}",
             "created_at_ms": now_ms,
         }
-        for channel in told
+        for channel in channels
     ]
     if rows:
         connection.execute(insert_new(connection, notices, "dedupe_id"), rows)

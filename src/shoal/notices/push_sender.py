@@ -90,7 +90,7 @@ class PushSender:
 
 def payload_of(message: Message) -> bytes:
     """Return what the browser is told, in at most ``MOST_PAYLOAD`` bytes."""
-    told = {
+    payload = {
         "title": message.title,
         "body": message.body,
         "page": message.page,
@@ -98,10 +98,10 @@ def payload_of(message: Message) -> bytes:
         "lang": message.language,
         "level": message.level.value,
     }
-    raw = msgspec.json.encode(told)
+    raw = msgspec.json.encode(payload)
     while len(raw) > MOST_PAYLOAD:
-        told["body"] = f"{told['body'][: len(told['body']) // 2]}…"
-        raw = msgspec.json.encode(told)
+        payload["body"] = f"{payload['body'][: len(payload['body']) // 2]}…"
+        raw = msgspec.json.encode(payload)
     return raw
 
 

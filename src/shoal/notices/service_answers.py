@@ -47,26 +47,26 @@ def was_taken(service: str, status: int, body: str) -> bool:
     good, named = _GOOD.get(service), _NAMED.get(service)
     if good is None and named is None:  # any webhook: the status is all that is agreed
         return True
-    told = _object(body)
+    answer = _object(body)
     if named is not None:
-        return named in told
-    said = _judged(told, good or {})
-    inside = told.get("data")
+        return named in answer
+    checks = _judged(answer, good or {})
+    inside = answer.get("data")
     parts = inside if isinstance(inside, list) else [inside]
     for part in parts:
-        said += _judged(part, _INSIDE.get(service, {})) if isinstance(part, dict) and said else []
-    return bool(said) and all(said)
+        checks += _judged(part, _INSIDE.get(service, {})) if isinstance(part, dict) and checks else []
+    return bool(checks) and all(checks)
 
 
-def _judged(told: dict[str, Any], good: dict[str, tuple[Any, ...]]) -> list[bool]:
-    return [told[key] in values for key, values in good.items() if key in told]
+def _judged(answer: dict[str, Any], good: dict[str, tuple[Any, ...]]) -> list[bool]:
+    return [answer[key] in values for key, values in good.items() if key in answer]
 
 
 def wait_of(service: str, header: str | None, body: str, now: datetime | None = None) -> float | None:
     """Return for how many seconds the service wants no more: by its ``Retry-After``, a code, or as Telegram says it."""
     seconds: float | None = None
-    told = _object(body)
-    parameters = told.get("parameters")
+    answer = _object(body)
+    parameters = answer.get("parameters")
     key, limits = _LIMITED.get(service, ("", {}))
     if header and header.strip().isascii() and header.strip().isdigit():
         seconds = float(header)
@@ -77,8 +77,8 @@ def wait_of(service: str, header: str | None, body: str, now: datetime | None = 
             seconds = None
     elif isinstance(parameters, dict) and isinstance(parameters.get("retry_after"), int):
         seconds = float(parameters["retry_after"])
-    elif isinstance(told.get(key), int):
-        seconds = limits.get(told[key])
+    elif isinstance(answer.get(key), int):
+        seconds = limits.get(answer[key])
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
 
 
@@ -89,7 +89,7 @@ def shown(status: int, body: str) -> str:
 
 def _object(body: str) -> dict[str, Any]:
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return answer if isinstance(answer, dict) else {}

@@ -152,8 +152,8 @@ def _bark(fields: Fields, message: Message) -> Address:
 def _wxpusher(fields: Fields, message: Message) -> Address:
     token = fields["app_token"]
     if token.startswith(_SPT):  # a token that leads to its one reader
-        said = {"content": f"{message.title}\n{message.body}", "summary": message.title, "contentType": 1}
-        return _posted("https://wxpusher.zjiecode.com/api/send/message/simple-push", {**said, "spt": token})
+        body = {"content": f"{message.title}\n{message.body}", "summary": message.title, "contentType": 1}
+        return _posted("https://wxpusher.zjiecode.com/api/send/message/simple-push", {**body, "spt": token})
     return {"schema": "wxpusher", "token": token, "targets": [fields["target"]]}
 
 
@@ -192,8 +192,8 @@ def _serverchan(fields: Fields, message: Message) -> Address:
     found = re.match(r"sctp([0-9]+)t", key)  # a key of the newer ServerChan, whose hosts have the user's number
     if found is None:
         return {"schema": "schan", "token": key}
-    said = {"title": message.title, "desp": message.body}
-    return _posted(f"https://{found[1]}.push.ft07.com/send/{key}.send", said)
+    body = {"title": message.title, "desp": message.body}
+    return _posted(f"https://{found[1]}.push.ft07.com/send/{key}.send", body)
 
 
 def _telegram(fields: Fields, _: Message) -> Address:

@@ -89,17 +89,17 @@ class StoreAlarm:
 
 
 def _channels(connection: Connection) -> list[tuple[int, str]]:
-    told = [one.id for one in channels_to_notify(connection, _KIND, None, None)]
-    query = select(channels.c.id, channels.c.language).where(channels.c.id.in_(told)).order_by(channels.c.id)
+    ids = [one.id for one in channels_to_notify(connection, _KIND, None, None)]
+    query = select(channels.c.id, channels.c.language).where(channels.c.id.in_(ids)).order_by(channels.c.id)
     return [(number, language) for number, language in connection.execute(query)]
 
 
-def _store(connection: Connection, since_ms: int, now_ms: int, told: dict[int, NoticeState]) -> None:
+def _store(connection: Connection, since_ms: int, now_ms: int, states: dict[int, NoticeState]) -> None:
     open_incidents(connection, [Opening(subject=SERVER, kind=_KIND, at_ms=since_ms)])
     mine = (text(LIVE), incidents.c.subject == SERVER, incidents.c.kind == _KIND.value)
     incident_id = connection.scalar(select(incidents.c.id).where(*mine))
-    still_there = connection.scalars(select(channels.c.id).where(channels.c.id.in_(told))).all()
-    rows = [row for channel in still_there for row in _rows(incident_id, channel, told[channel], now_ms)]
+    still_there = connection.scalars(select(channels.c.id).where(channels.c.id.in_(states))).all()
+    rows = [row for channel in still_there for row in _rows(incident_id, channel, states[channel], now_ms)]
     if rows and incident_id is not None:
         connection.execute(insert_new(connection, notices, "dedupe_id"), rows)
     close_incidents(connection, [SERVER], [_KIND], now_ms)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from shoal.sandbox import codec, real_shapes, trade
 from shoal.sandbox.bodies import (
+    BuyerMessageBody,
     CardKind,
     CheckBody,
     ClearBody,
@@ -24,7 +25,6 @@ from shoal.sandbox.bodies import (
     PushBody,
     QrBody,
     ReleaseBody,
-    SayBody,
     SellerBody,
     SupplierBody,
     TypedBody,
@@ -41,16 +41,16 @@ def _chat(site: Site, account: str, buyer: str, item: str | None = None) -> Chat
     return site.world.chat(site.world.seller(account), site.world.buyer(buyer), item)
 
 
-def say(site: Site, body: SayBody) -> dict[str, Any]:
-    """Let a buyer say something."""
+def buyer_message(site: Site, body: BuyerMessageBody) -> dict[str, Any]:
+    """Let a buyer send a message."""
     chat = _chat(site, body.account, body.buyer, body.item)
     content, content_type = body.content, body.content_type or codec.TEXT
     if body.image_url:
         content, content_type = codec.image_content(body.image_url), codec.IMAGE
     elif body.tip:
         content_type = codec.TIPS
-    said = [
-        site.say(
+    messages = [
+        site.buyer_message(
             chat,
             body.text,
             message_id=body.message_id,
@@ -62,12 +62,12 @@ def say(site: Site, body: SayBody) -> dict[str, Any]:
         )
         for _ in range(body.times)
     ]
-    ids = [message.id for message in said]
-    return {"cid": chat.cid, "buyer_id": chat.buyer.id, "message_id": ids[0], "message_ids": ids, "at": said[0].at}
+    ids = [message.id for message in messages]
+    return {"cid": chat.cid, "buyer_id": chat.buyer.id, "message_id": ids[0], "message_ids": ids, "at": messages[0].at}
 
 
-def seller_say(site: Site, body: TypedBody) -> dict[str, Any]:
-    """Let the seller speak in the app."""
+def seller_message(site: Site, body: TypedBody) -> dict[str, Any]:
+    """Let the seller send a message in the app."""
     chat = _chat(site, body.account, body.buyer, body.item)
     message = site.answer(chat, body.text, codec.text_content(body.text), codec.TEXT, kind="typed")
     return {"cid": chat.cid, "buyer_id": chat.buyer.id, "message_id": message.id, "at": message.at}

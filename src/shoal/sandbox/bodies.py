@@ -47,7 +47,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class SayBody(Body):
+class BuyerMessageBody(Body):
     """A buyer sends a message. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text.
 
     ``content_type`` and ``content`` (JSON text) send any other type of the protocol, such as a voice message (3), an
@@ -73,7 +73,7 @@ class SayBody(Body):
     times: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @model_validator(mode="after")
-    def _both(self) -> SayBody:
+    def _both(self) -> BuyerMessageBody:
         if (self.content_type is None) != (self.content is None):
             raise ValueError("content_type and content go together")
         return self

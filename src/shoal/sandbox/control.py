@@ -13,6 +13,7 @@ from starlette.routing import Route
 from shoal.sandbox import actions
 from shoal.sandbox.bodies import (
     Body,
+    BuyerMessageBody,
     CheckBody,
     ClearBody,
     ClockBody,
@@ -26,7 +27,6 @@ from shoal.sandbox.bodies import (
     PushBody,
     QrBody,
     ReleaseBody,
-    SayBody,
     SellerBody,
     SupplierBody,
     TypedBody,
@@ -212,8 +212,8 @@ def control_routes() -> list[Route]:
         Route(f"{base}/images/{{name}}", image_endpoint),
         Route(f"{base}/seller-pictures/{{unb}}.png", seller_picture_endpoint),
         Route(f"{base}/item-pictures/{{item}}.png", item_picture_endpoint),
-        Route(f"{base}/say", _action(SayBody, actions.say), methods=["POST"]),
-        Route(f"{base}/seller_say", _action(TypedBody, actions.seller_say), methods=["POST"]),
+        Route(f"{base}/say", _action(BuyerMessageBody, actions.buyer_message), methods=["POST"]),
+        Route(f"{base}/seller_say", _action(TypedBody, actions.seller_message), methods=["POST"]),
         Route(f"{base}/pay", _action(PayBody, actions.pay), methods=["POST"]),
         Route(f"{base}/item", _action(ItemBody, actions.item), methods=["POST"]),
         Route(f"{base}/order_mark", _action(MarkBody, actions.order_mark), methods=["POST"]),

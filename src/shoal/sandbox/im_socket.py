@@ -144,8 +144,8 @@ class Socket:
 
     def _risk(self, which: str) -> Answer | None:
         """Answer as a fault says that names this request; risk control without a name is for the gateway."""
-        if told := self.site.faults.take("answer", self.unb, which):
-            return int(told.options.get("status") or 200), told.options.get("body")
+        if answer := self.site.faults.take("answer", self.unb, which):
+            return int(answer.options.get("status") or 200), answer.options.get("body")
         fault = self.site.faults.find("risk_control", self.unb, which)
         if fault is None or fault.options.get("which") != which:
             return None
@@ -319,10 +319,10 @@ def real_entries(site: Site, unb: str, now_ms: int) -> list[Entry]:
     """Return the content of the first push of a socket: phrases for the account's chats, or for an invented one."""
     chats = [(chat.cid, chat.buyer.id, chat.item_id) for chat in site.world.chats_of(unb)[:AROUSES]]
     invented = ("59000000001", "2200000000009", next(iter(site.world.seller(unb).items), "800000000001"))
-    told = [chats[number % len(chats)] if chats else invented for number in range(AROUSES)]
+    chosen = [chats[number % len(chats)] if chats else invented for number in range(AROUSES)]
     place = site.feed(unb).acked_pts
     entries = []
-    for cid, buyer_id, item_id in told:
+    for cid, buyer_id, item_id in chosen:
         item = (item_id, site.world.items[item_id].title if item_id in site.world.items else "宝贝")
         payload = session_arouse(cid, seller_id=unb, buyer_id=buyer_id, item=item, text="还在吗", at_ms=now_ms)
         entries.append(Entry(place, now_ms, codec.encode_json(payload), object_type=codec.AROUSE))

@@ -68,34 +68,34 @@ class MailReceiver:
         reader, writer = streams
         encrypted = self.at_once
 
-        def say(*lines: str) -> None:
+        def reply(*lines: str) -> None:
             writer.write("".join(f"{line}\r\n" for line in lines).encode())
 
-        say("220 sandbox ready")
+        reply("220 sandbox ready")
         while line := (await reader.readline()).decode().strip():
             verb, _, rest = line.partition(" ")
             match verb.upper():
                 case "EHLO" | "HELO":
                     self.greeted.append(rest)
                     offered = self.tls is not None and not encrypted and self.fault != "no_starttls"
-                    say("250-sandbox", *(["250-STARTTLS"] if offered else []), "250 AUTH PLAIN LOGIN")
+                    reply("250-sandbox", *(["250-STARTTLS"] if offered else []), "250 AUTH PLAIN LOGIN")
                 case "STARTTLS" if self.tls is not None:
-                    say("220 go ahead")
+                    reply("220 go ahead")
                     await writer.drain()
                     await writer.start_tls(self.tls)
                     encrypted = True
                 case "AUTH":
-                    say("235 ok" if self._knows(rest) else "535 wrong password")
+                    reply("235 ok" if self._knows(rest) else "535 wrong password")
                 case "MAIL" if self.fault == "refuses_sender":
-                    say("550 sender refused")
+                    reply("550 sender refused")
                 case "DATA":
                     if not await self._take(streams):
                         return
                 case "QUIT":
-                    say("221 bye")
+                    reply("221 bye")
                     return
                 case _:
-                    say("250 ok")
+                    reply("250 ok")
 
     def _knows(self, rest: str) -> bool:
         method, _, first = rest.partition(" ")

@@ -117,7 +117,7 @@ def _provider(request: Request) -> ModelProvider:
 
 
 async def _complete(request: Request) -> Response:
-    asked, fault, refused = await _heard(request, "completions")
+    asked, fault, refused = await _received(request, "completions")
     if refused is not None:
         return refused
     problem = _problem_of(asked)
@@ -150,7 +150,7 @@ async def _complete(request: Request) -> Response:
 
 
 async def _answer(request: Request) -> Response:
-    asked, fault, refused = await _heard(request, "agent")
+    asked, fault, refused = await _received(request, "agent")
     if refused is not None:
         return refused
     missing = [name for name in ("question", "item", "facts", "turns") if name not in asked]
@@ -162,7 +162,7 @@ async def _answer(request: Request) -> Response:
     return Response("" if fault == "withheld" else output, media_type="application/json")
 
 
-async def _heard(request: Request, what: str) -> tuple[dict[str, Any], str, Response | None]:
+async def _received(request: Request, what: str) -> tuple[dict[str, Any], str, Response | None]:
     """Note the call and meet its fault; return what was asked, the fault, and the answer that ends the call."""
     provider, sent = _provider(request), await request.body()
     fault = provider.take_fault()
@@ -233,8 +233,8 @@ def _problem_of(asked: dict[str, Any]) -> str:
 
 def _usage(asked: dict[str, Any], output: str) -> dict[str, int]:
     """Count one token for each character, which tests can reckon with."""
-    told = sum(len(message["content"]) for message in asked["messages"])
-    return {"prompt_tokens": told, "completion_tokens": len(output), "total_tokens": told + len(output)}
+    count = sum(len(message["content"]) for message in asked["messages"])
+    return {"prompt_tokens": count, "completion_tokens": len(output), "total_tokens": count + len(output)}
 
 
 async def _elsewhere(request: Request) -> Response:

@@ -147,8 +147,8 @@ async def mtop_endpoint(request: Request) -> Response:
 
 def broken_answer(site: Site, account: str, which: str) -> Response | None:
     """Return the answer of the faults ``http_500`` and ``html_answer``, if one of them applies."""
-    if told := site.faults.take("answer", account, which):
-        return _told_answer(told.options)
+    if fault := site.faults.take("answer", account, which):
+        return _fault_answer(fault.options)
     if site.faults.take("http_500", account, which):
         return Response("Internal Server Error", 500, media_type="text/plain")
     page = site.faults.take("html_answer", account, which)
@@ -158,7 +158,7 @@ def broken_answer(site: Site, account: str, which: str) -> Response | None:
     return None
 
 
-def _told_answer(options: dict[str, Any]) -> Response:
+def _fault_answer(options: dict[str, Any]) -> Response:
     """Return the answer that the fault ``answer`` describes."""
     status, location = int(options.get("status") or 200), options.get("location")
     if location:

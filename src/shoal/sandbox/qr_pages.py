@@ -16,7 +16,7 @@ from shoal.sandbox.strict.browser import browser_of
 from shoal.sandbox.strict.http import look
 
 QR_LIFETIME_MS: Final = 300_000
-_SAID: Final = {"SCANNED": "SCANED", "RISK": "CONFIRMED", "FACE": "CONFIRMED"}
+_STATUSES: Final = {"SCANNED": "SCANED", "RISK": "CONFIRMED", "FACE": "CONFIRMED"}
 """Statuses in the site's spelling."""
 _OF_A_LOGIN: Final = ("unb", "sgcookie", "tracknick", "csg")
 """the cookies that a confirmation brings, when ``cookie2`` came before"""
@@ -91,15 +91,15 @@ async def qr_query_endpoint(request: Request) -> Response:
         url = f"https://passport.goofish.com/iv/mini/identity_verify.htm?htoken={site.world.hex(32)}"
         return _wants_more(status, url)
     failed = status == "HAS_ERROR"
-    return answer(not failed, {} if failed else _said(status), has_error=failed)
+    return answer(not failed, {} if failed else _data_of(status), has_error=failed)
 
 
-def _said(status: str, **more: object) -> dict[str, Any]:
-    return {"qrCodeStatus": _SAID.get(status, status), "resultCode": 100, **more}
+def _data_of(status: str, **more: object) -> dict[str, Any]:
+    return {"qrCodeStatus": _STATUSES.get(status, status), "resultCode": 100, **more}
 
 
 def _wants_more(status: str, url: str) -> Response:
-    return answer(True, _said(status, iframeRedirect=True, iframeRedirectUrl=url))
+    return answer(True, _data_of(status, iframeRedirect=True, iframeRedirectUrl=url))
 
 
 def _confirmed(request: Request, login: QrLogin) -> Response:
@@ -108,8 +108,8 @@ def _confirmed(request: Request, login: QrLogin) -> Response:
     login.status = "EXPIRED"
     if site.world.policy.qr_token:
         login.token = site.world.hex(32)
-        return answer(True, _said("CONFIRMED", token=login.token))
-    response = PlainTextResponse("Bad Gateway", 502) if lost else answer(True, _said("CONFIRMED"))
+        return answer(True, _data_of("CONFIRMED", token=login.token))
+    response = PlainTextResponse("Bad Gateway", 502) if lost else answer(True, _data_of("CONFIRMED"))
     give_login(request, response, login, silent=lost is not None and not lost.options.get("delivered"))
     return response
 

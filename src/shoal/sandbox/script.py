@@ -69,7 +69,7 @@ class Script:
         elif line == PAY:
             self._pay(site, random, chat)
         else:
-            site.say(chat, line)
+            site.buyer_message(chat, line)
 
     def _pay(self, site: Site, random: Random, chat: Chat) -> None:
         seller = site.world.seller(chat.seller_id)

@@ -210,7 +210,7 @@ async def serve_sandbox(
     try:
         await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
         if server.up.is_set():
-            _tell(ready, url)
+            _report_ready(ready, url)
         await asyncio.shield(serving)
     finally:
         server.should_exit = True
@@ -219,7 +219,7 @@ async def serve_sandbox(
         listener.close()
 
 
-def _tell(ready: Callable[[str], object] | asyncio.Future[str] | None, url: str) -> None:
+def _report_ready(ready: Callable[[str], object] | asyncio.Future[str] | None, url: str) -> None:
     if isinstance(ready, asyncio.Future):
         if not ready.done():
             ready.set_result(url)

@@ -268,7 +268,7 @@ class Site:
         }
         return codec.ChatLine(**(fields | changes))
 
-    def say(
+    def buyer_message(
         self,
         chat: Chat,
         text: str,

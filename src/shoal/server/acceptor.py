@@ -50,7 +50,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._full_said_at = -_QUIET_SECONDS
+        self._full_logged_at = -_QUIET_SECONDS
         listening.listen(backlog)
         self._loop.add_reader(listening, self._accept)
         self._sweeping = self._loop.create_task(self._sweep(), name="connections")
@@ -94,7 +94,7 @@ class Acceptor:
         connection = self._connections.admit(host)
         if connection is None:
             self._refuse(accepted)
-            self._say_full(host)
+            self._log_full(host)
             return
         connection.accepted = accepted
         connection.handshake = task = self._loop.create_task(self._open(accepted, connection), name="handshake")
@@ -131,7 +131,7 @@ class Acceptor:
             log.warning("a connection could not be accepted", why=error.strerror)
             return
         self._connections.make_any_room()
-        self._say_full("")
+        self._log_full("")
         self._loop.remove_reader(self._listening)
         self._loop.call_later(_PAUSE_SECONDS, self._go_on)
 
@@ -139,8 +139,8 @@ class Acceptor:
         if not self._closed:
             self._loop.add_reader(self._listening, self._accept)
 
-    def _say_full(self, host: str) -> None:
+    def _log_full(self, host: str) -> None:
         now = self._loop.time()
-        if now - self._full_said_at >= _QUIET_SECONDS:
-            self._full_said_at = now
+        if now - self._full_logged_at >= _QUIET_SECONDS:
+            self._full_logged_at = now
             log.warning("connections are refused: too many are open", open=len(self._connections), host=host)

@@ -73,8 +73,8 @@ class HttpProtocol(RequestHeadLimit):
         self.plain: PlainAnswers | None = None
         self._has_answered = False
         """Whether a request was answered at once in this turn of the loop: one only, so that connections take turns."""
-        self._tells_each = logging.getLogger("shoal").isEnabledFor(logging.DEBUG)
-        if not self._tells_each:
+        self._logs_each = logging.getLogger("shoal").isEnabledFor(logging.DEBUG)
+        if not self._logs_each:
             self.access_logger = cast("logging.Logger", _Refusals(self.access_logger))
 
     def data_received(self, data: bytes) -> None:
@@ -150,7 +150,7 @@ class HttpProtocol(RequestHeadLimit):
     def _send(self, cycle: RequestResponseCycle, head: bytes, response: Response) -> None:
         """Send a whole answer, and expect the next request."""
         body = bytes(response.body)
-        if self._tells_each:
+        if self._logs_each:
             of = cycle.scope
             facts = get_client_addr(of), of["method"], get_path_with_query_string(of), of["http_version"]
             self.access_logger.info('%s - "%s %s HTTP/%s" %d', *facts, response.status_code)

@@ -249,8 +249,8 @@ def entry(app: Application, settings: Settings, connections: Connections) -> tup
     """
     networks, hsts = parse_networks(settings.trusted_proxies), settings.tls_cert is not None
     limited: Any = RequestLimits(app, connections)
-    heard: Any = ProxyHeadersMiddleware(limited, trusted_hosts=[str(one) for one in networks]) if networks else limited
-    names = HostNames(heard, allowed=own_names(settings), proxies=networks, hsts=hsts)
+    inner: Any = ProxyHeadersMiddleware(limited, trusted_hosts=[str(one) for one in networks]) if networks else limited
+    names = HostNames(inner, allowed=own_names(settings), proxies=networks, hsts=hsts)
     plain = PlainRequests(app, app.answering, is_own_name=names.is_own, allow_plain_http=settings.allow_plain_http)
     return names, PlainAnswers(plain, hsts=hsts)
 

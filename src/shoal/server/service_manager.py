@@ -41,9 +41,9 @@ class ServiceManager:
     @classmethod
     def named_in(cls, environment: Mapping[str, str], process: int) -> ServiceManager:
         """Return the manager that the environment names. Its watchdog may be for another process of the service."""
-        told = environment.get("WATCHDOG_USEC", "")
+        interval = environment.get("WATCHDOG_USEC", "")
         for_us = environment.get("WATCHDOG_PID", "") in {"", str(process)}
-        seconds = int(told) / 1e6 if for_us and told.isdecimal() and int(told) > 0 else None
+        seconds = int(interval) / 1e6 if for_us and interval.isdecimal() and int(interval) > 0 else None
         return cls(environment.get("NOTIFY_SOCKET", ""), watchdog_seconds=seconds)
 
     def ready(self) -> None:

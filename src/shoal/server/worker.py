@@ -45,7 +45,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
         """Hear the parent on the running loop. ``end`` is called with whether to end without grace."""
         loop = asyncio.get_running_loop()
 
-        def heard() -> None:
+        def read() -> None:
             try:
                 words = self.line.recv(64)
             except (BlockingIOError, InterruptedError):
@@ -61,4 +61,4 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
                 look()
 
         self.line.setblocking(False)
-        loop.add_reader(self.line, heard)
+        loop.add_reader(self.line, read)

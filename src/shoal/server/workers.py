@@ -77,7 +77,7 @@ class Workers:
         self._taken = bind(settings.host, settings.port)
         self._metrics = bind_for_metrics(settings.metrics_port) if settings.metrics_port else None
         self._places = [_Place(number, self._bind_inner(number)) for number in range(1, settings.workers + 1)]
-        self._wake, self._told = socket.socketpair()
+        self._wake, self._wakeup = socket.socketpair()
         self._ending_since: float | None = None
         self._status = 0
         self._has_served = False
@@ -85,17 +85,17 @@ class Workers:
     def run(self) -> int:
         """Run the workers until SIGTERM or SIGINT, or until one cannot start at all. Return the exit status."""
         make_private_directory(self._settings.data_dir)
-        sockets = [self._wake, self._told, self._taken, *(place.inner for place in self._places)]
+        sockets = [self._wake, self._wakeup, self._taken, *(place.inner for place in self._places)]
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, _locked(self._settings))
             stack.callback(self._notices.close)
             for one in [*sockets, *([self._metrics] if self._metrics else [])]:
                 stack.enter_context(contextlib.closing(one))
-            for end in (self._wake, self._told):
+            for end in (self._wake, self._wakeup):
                 end.setblocking(False)
             for number in _SIGNALS:
                 signal.signal(number, lambda *_: None)
-            signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
+            signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
             stack.callback(signal.set_wakeup_fd, -1)
             gc.freeze()  # what is loaded is shared with the workers until somebody writes to it
             while self._turn():
@@ -110,11 +110,11 @@ class Workers:
         if not any(place.pid or place.due_at is not None for place in self._places):
             return False
         lines = {place.line: place for place in self._places if place.line is not None}
-        heard, _, _ = select.select([self._wake, *lines], [], [], self._patience())
-        for one in heard:
+        readable, _, _ = select.select([self._wake, *lines], [], [], self._patience())
+        for one in readable:
             if one is not self._wake:
                 self._read(lines[one])
-        if self._wake in heard:
+        if self._wake in readable:
             with contextlib.suppress(BlockingIOError):
                 for number in self._wake.recv(4096):
                     self._signalled(number)
@@ -200,7 +200,7 @@ class Workers:
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
             os.setsid()  # Ctrl-C is meant for the parent, which tells the workers once
-            for end in (self._wake, self._told, *parents, *(one.inner for one in self._places if one is not place)):
+            for end in (self._wake, self._wakeup, *parents, *(one.inner for one in self._places if one is not place)):
                 end.close()
             os.environ.pop("NOTIFY_SOCKET", None)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

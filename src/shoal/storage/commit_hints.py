@@ -26,11 +26,11 @@ class CommitHints:
     """Sends and receives hints with two connections, from ``start`` to ``close``. They need sessions of their own: a
     pooler that shares them between transactions loses every hint."""
 
-    def __init__(self, url: URL, heard: Callable[[], object], freed: Callable[[], object] | None = None) -> None:
-        """``heard``: called on the loop when any node committed something; ``freed``: when one ended, and left shards
-        without an owner."""
+    def __init__(self, url: URL, received: Callable[[], object], freed: Callable[[], object] | None = None) -> None:
+        """``received``: called on the loop when any node committed something; ``freed``: when one ended, and left
+        shards without an owner."""
         self._url = url
-        self._heard = heard
+        self._received = received
         self._freed = freed or (lambda: None)
         self._due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,10 +72,10 @@ class CommitHints:
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute("LISTEN shoal_changes")
         await connection.execute("LISTEN shoal_shards")
-        self._heard()  # what was sent before
+        self._received()  # what was sent before
         self._freed()
         async for hint in connection.notifies():
-            (self._freed if hint.channel == "shoal_shards" else self._heard)()
+            (self._freed if hint.channel == "shoal_shards" else self._received)()
 
     async def _send(self, connection: psycopg.AsyncConnection[Any]) -> None:
         while True:

@@ -145,7 +145,7 @@ def test_a_database_without_oddities_is_taken_whole(tmp_path: Path) -> None:
     assert [rule.values["title_contains"] for rule in afu.deliveries] == ["资料", "月卡"]
     assert afu.deliveries[1].values["parts"] == [{"text": "卡密：{codes}"}]
     assert (afu.deliveries[1].values["count"], afu.deliveries[1].values["delay_seconds"]) == (2, 3)
-    assert afu.said_to == ("55501",)
+    assert afu.answered_chats == ("55501",)
 
 
 def test_d3_one_row_that_clashes_keeps_no_other_row_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from shoal.api.http.session_cookie import cookie_counts, cookie_token
 from shoal.auth.audit_entries import AuditEvent
 from shoal.logs.redaction import redact_path
 
-_TELLS_ITSELF = "/console/session"
+_SESSION_PATH = "/console/session"
 """This route refuses and records foreign pages itself."""
 
 
@@ -21,7 +21,7 @@ async def without_foreign_cookies(scope: Scope) -> Scope:
     connection = HTTPConnection(scope)
     if cookie_token(connection) is None or cookie_counts(connection):
         return scope
-    if "authorization" not in connection.headers and scope["path"] != _TELLS_ITSELF:
+    if "authorization" not in connection.headers and scope["path"] != _SESSION_PATH:
         await _note(connection)
     kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
     return {**scope, "headers": kept}

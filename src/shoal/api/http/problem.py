@@ -21,10 +21,10 @@ class Problem:
 
     def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
         """Return the sentence for the user, with the params filled in."""
-        shown = {name: self._said(value, language) for name, value in params.items()}
+        shown = {name: self._text_of(value, language) for name, value in params.items()}
         return translate(f"problems.{self.code}", language, **shown)
 
-    def _said(self, value: Any, language: Language) -> Any:
+    def _text_of(self, value: Any, language: Language) -> Any:
         if isinstance(value, list | tuple):
             return ", ".join(map(str, value))
         if self.codes and isinstance(value, str) and knows(key := f"{self.codes}.{value}"):

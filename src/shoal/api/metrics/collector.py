@@ -31,7 +31,7 @@ from shoal.storage.incident_kinds import IncidentKind
 _SWITCHES: Final = {True: "on", False: "off"}
 _SETTLED: Final = (SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN, SendOutcome.DROPPED)
 _OPEN: Final = (SendOutcome.WAITING, SendOutcome.SENDING, SendOutcome.UNCERTAIN)
-_TOLD: Final = (NoticeState.SENT, NoticeState.FAILED, NoticeState.UNCERTAIN, NoticeState.GIVEN_UP)
+_NOTICE_STATES: Final = (NoticeState.SENT, NoticeState.FAILED, NoticeState.UNCERTAIN, NoticeState.GIVEN_UP)
 _WEBHOOKS: Final = ("on", "failing", "off")
 
 
@@ -114,8 +114,8 @@ class ServerCollector(Collector):
             )  # fmt: skip
             yield gauge("journal_age_seconds", "How long ago other nodes' changes were read.", follower.age_seconds)
         if (links := self._server.event_links) is not None:
-            told = "Other nodes whose events are received; none while this node has no readers."
-            yield gauge("nodes_linked", told, len(links.linked))
+            description = "Other nodes whose events are received; none while this node has no readers."
+            yield gauge("nodes_linked", description, len(links.linked))
         yield counter("lock_hold_seconds", "For how long locks were held, all together.", figures.hold_seconds_total)
 
     def _database(self) -> Iterator[Metric]:
@@ -172,7 +172,7 @@ class ServerCollector(Collector):
         )
         yield counters(
             "notices", "Notices by outcome of a sending.", ("outcome",), server.notices.outcomes,
-            [(state,) for state in _TOLD],
+            [(state,) for state in _NOTICE_STATES],
         )  # fmt: skip
         yield counters(
             "webhook_calls", "Calls of webhooks by outcome.", ("outcome",), server.notices.webhooks.calls.outcomes,

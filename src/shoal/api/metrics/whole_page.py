@@ -51,7 +51,7 @@ async def answer_figures(server: Server, _: dict[str, Any]) -> dict[str, Any]:
 
 def merged(pages: Mapping[str, str]) -> str:
     """Return one page of several, by worker: the samples of a family stand together, below its description."""
-    told: dict[str, list[str]] = {}
+    descriptions: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for worker, page in sorted(pages.items()):
         family = ""
@@ -59,13 +59,13 @@ def merged(pages: Mapping[str, str]) -> str:
             if line.startswith("# HELP "):
                 family = line.split(" ", 3)[2]
                 samples.setdefault(family, [])
-                told.setdefault(family, [line])
+                descriptions.setdefault(family, [line])
             elif line.startswith("# TYPE "):
-                if len(told[family]) == 1:
-                    told[family].append(line)
+                if len(descriptions[family]) == 1:
+                    descriptions[family].append(line)
             elif line and not line.startswith("#"):
                 samples[family].append(_of_worker(line, worker))
-    return "".join(f"{line}\n" for family, lines in samples.items() for line in [*told[family], *lines])
+    return "".join(f"{line}\n" for family, lines in samples.items() for line in [*descriptions[family], *lines])
 
 
 def _of_worker(sample: str, worker: str) -> str:

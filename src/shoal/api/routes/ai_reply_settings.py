@@ -30,7 +30,7 @@ routes = Routes(tags=["replies"], route_class=ChangingRoute)
 
 _SAVED: Final = "AI回复设置更新成功"
 _TRIED: Final = "AI回复测试成功"
-_NOTHING_SAID: Final = "AI没有给出可以发送的回复"
+_NO_REPLY: Final = "AI没有给出可以发送的回复"
 _LONGEST_TITLE: Final = 200
 _EXAMPLE: Final[dict[str, Any]] = {
     "ai_enabled": True, "model_name": "qwen-plus", "api_key": "", "base_url": "https://models.example.com",
@@ -161,7 +161,7 @@ async def try_ai_reply(
     tried = await while_here(request, server.assistant.trials.run(account, context, None), lasting=True)
     text = tried.proposal.text if tried.proposal is not None else ""
     return AiReplyTested(
-        message=_TRIED if text else _NOTHING_SAID, reply=text, decision=tried.decision.value, why=tried.why
+        message=_TRIED if text else _NO_REPLY, reply=text, decision=tried.decision.value, why=tried.why
     )
 
 

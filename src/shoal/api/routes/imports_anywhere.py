@@ -42,7 +42,7 @@ async def with_plan(server: Server, me: User, operation: str, shape: type[Shape]
     if calls is None or node in {"", calls.me[0]}:
         return cast("Shape", await _HERE[operation](server, me, body))
     try:
-        told = await calls.ask_node(node, operation, {"user": me.id, **body}, seconds=ASK_SECONDS)
+        answer = await calls.ask_node(node, operation, {"user": me.id, **body}, seconds=ASK_SECONDS)
     except OwnerAway as away:
         if away.code == "node_gone":
             raise UnknownPlan from None
@@ -51,7 +51,7 @@ async def with_plan(server: Server, me: User, operation: str, shape: type[Shape]
         if refusal.code == UnknownPlan.code:
             raise UnknownPlan from None
         raise
-    return shape.model_validate(told)
+    return shape.model_validate(answer)
 
 
 def plan_home(server: Server) -> str:

@@ -82,8 +82,8 @@ async def kept_items(server: Server, accounts: Sequence[Account]) -> dict[str, L
     for name in elsewhere:
         if (node := owners.get(shard_of(name), calls.me[0])) != calls.me[0]:
             parts[node].append(name)
-    for told in await asyncio.gather(*(_kept_at(calls, node, names) for node, names in parts.items())):
-        found |= told
+    for listed in await asyncio.gather(*(_kept_at(calls, node, names) for node, names in parts.items())):
+        found |= listed
     return found
 
 
@@ -113,13 +113,13 @@ async def _kept_at(calls: NodeCalls, node: str, names: Sequence[str]) -> dict[st
             for start in range(0, len(names), _SHOPS_AT_ONCE):
                 asked = {"accounts": names[start : start + _SHOPS_AT_ONCE]}
                 done = await calls.ask_node(node, KEPT_ITEMS, asked, seconds=_KEPT_SECONDS)
-                found |= {name: Listed(**told) for name, told in done["items"].items()}
+                found |= {name: Listed(**fields) for name, fields in done["items"].items()}
     except (ShoalError, TimeoutError) as error:
         log.info("items of a server not told", node=node, why=getattr(error, "code", "timeout"))
     return found
 
 
-def _told(listed: Listed) -> dict[str, Any]:
+def _payload(listed: Listed) -> dict[str, Any]:
     return {"titles": dict(listed.titles), "prices": dict(listed.prices)}
 
 
@@ -134,7 +134,7 @@ async def answer_items(server: Server, account: Account, asked: dict[str, Any]) 
         listed = await _here(server, account)
     else:
         listed = await _soon_here(server, account, float(seconds))
-    return {"listed": None if listed is None else _told(listed)}
+    return {"listed": None if listed is None else _payload(listed)}
 
 
 async def answer_kept_items(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
@@ -142,4 +142,4 @@ async def answer_kept_items(server: Server, asked: dict[str, Any]) -> dict[str, 
     names: Iterable[str] = asked["accounts"]
     accounts = [account for name in names if (account := server.manager.accounts.get(name)) is not None]
     kept = {account.id: _kept_here(server, account) for account in accounts}
-    return {"items": {name: _told(listed) for name, listed in kept.items() if listed.titles}}
+    return {"items": {name: _payload(listed) for name, listed in kept.items() if listed.titles}}

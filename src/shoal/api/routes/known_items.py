@@ -66,16 +66,16 @@ async def items_of_all(server: Server, who: Principal) -> Callable[[], Iterator[
     mine = server.authorization.accounts_of(who)
     listed = await kept_items(server, mine)
     sold: dict[str, dict[str, frozenset[str]]] = {}
-    told: dict[ItemKey, ItemFacts] = {}
+    facts: dict[ItemKey, ItemFacts] = {}
     for start in range(0, len(mine), _READ_AT_ONCE):
-        of_some, told_of_some = await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
+        of_some, more = await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
         sold |= of_some
-        told |= told_of_some
+        facts |= more
 
     def shapes() -> Iterator[KnownItemShape]:
         for account in mine:
             on_sale = listed[account.id]
-            for item in known_items(account, on_sale.titles, on_sale.prices, sold[account.id], told):
+            for item in known_items(account, on_sale.titles, on_sale.prices, sold[account.id], facts):
                 yield known_item_shape(account.id, item)
 
     return shapes
@@ -174,8 +174,8 @@ async def _asked(server: Server, who: Principal, account_id: str, request: Reque
 
 async def _of(server: Server, account: Account) -> list[KnownItem]:
     listed = await items_soon(server, account, seconds=SITE_SECONDS)
-    sold, told = await server.database.read(partial(_sold, accounts=[account]))
-    return known_items(account, listed.titles, listed.prices, sold[account.id], told)
+    sold, facts = await server.database.read(partial(_sold, accounts=[account]))
+    return known_items(account, listed.titles, listed.prices, sold[account.id], facts)
 
 
 def _sold(

@@ -31,7 +31,7 @@ class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_silent: bool = False
 
 
-class _Told(msgspec.Struct):
+class _Answer(msgspec.Struct):
     """As ``answer_diagnose`` tells it."""
 
     seen: Observation
@@ -49,21 +49,21 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
         return LiveFacts(
             seen=server.manager.observation(account.id), pushes=pushes, site_ahead_ms=server.site_time.ahead_ms
         )
-    told = None
+    reported = None
     with suppress(OwnerAway, AnswerLost, RefusedThere, StoreError, msgspec.ValidationError):
         answer = await calls.ask(account.id, DIAGNOSE, {"rev": account.rev}, seconds=ASKED_SECONDS)
-        told = msgspec.convert(answer, _Told)
-    if told is None:
+        reported = msgspec.convert(answer, _Answer)
+    if reported is None:
         node = await stored_there(server, account)
         seen = server.manager.observation(account.id)
         return LiveFacts(seen=seen, pushes=AccountPushes(), node=node, is_silent=bool(node))
     known = {kind.value for kind in PushKind}
-    counts = {PushKind(kind): Count(times, at_ms) for kind, times, at_ms in told.pushes if kind in known}
+    counts = {PushKind(kind): Count(times, at_ms) for kind, times, at_ms in reported.pushes if kind in known}
     return LiveFacts(
-        seen=told.seen,
-        pushes=AccountPushes(counts=counts, forms=dict.fromkeys(told.forms, 1)),
-        site_ahead_ms=told.site_ahead_ms,
-        node=told.node,
+        seen=reported.seen,
+        pushes=AccountPushes(counts=counts, forms=dict.fromkeys(reported.forms, 1)),
+        site_ahead_ms=reported.site_ahead_ms,
+        node=reported.node,
     )
 
 

@@ -22,7 +22,7 @@ _LOOKS: Final = 10
 _LOOKED_SECONDS: Final = 0.5
 """How often, and how long after each other, a message is looked for that its new owner has to settle."""
 _SETTLED: Final = {SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN, SendOutcome.DROPPED}
-_TOLD: Final = ("chat_id", "buyer_id", "text", "image_url", "actor", "op_id")
+_FIELDS: Final = ("chat_id", "buyer_id", "text", "image_url", "actor", "op_id")
 _REFUSALS: Final[dict[str, type[ShoalError]]] = {
     "account_disabled": NotConnected, "not_connected": NotConnected, "not_sent": NotSent, "filtered": Filtered,
     "run_closed": RunClosed,
@@ -46,9 +46,9 @@ async def send_for(
     """
     calls = server.node_calls
     if calls is not None and not calls.is_mine(account.id):
-        told = {name: getattr(outgoing, name) for name in _TOLD}
+        message = {name: getattr(outgoing, name) for name in _FIELDS}
         flags = {"repeats": repeats, "anyway": anyway, "take_over": take_over, "draft_id": draft_id}
-        asked = {"rev": account.rev, "message": told, **flags}
+        asked = {"rev": account.rev, "message": message, **flags}
         try:
             return await _send_there(calls, account.id, asked)
         except AnswerLost as lost:  # what it has stored of the message tells more than silence
@@ -138,7 +138,7 @@ def behind_fence(server: Server, account_id: str) -> Iterator[None]:
 
 async def answer_send(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:
     """Send a message for another server."""
-    outgoing = OutgoingMessage(**{name: asked["message"][name] for name in _TOLD})
+    outgoing = OutgoingMessage(**{name: asked["message"][name] for name in _FIELDS})
     flags = {name: bool(asked[name]) for name in ("repeats", "anyway", "take_over")}
     sent = await send_here(server, account, outgoing, **flags, draft_id=asked["draft_id"])
     return {"outcome": sent.outcome.value, "reason": sent.reason, "id": sent.id, "message_id": sent.message_id}

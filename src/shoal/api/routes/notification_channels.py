@@ -135,10 +135,10 @@ async def set_message_notification(
 @routes.delete("/message-notifications/account/{cid}", summary="Let no channel tell about an account", responses=_ONE)
 async def remove_message_notifications_of(cid: Cid, server: TheServer, me: Me, origin: Origin) -> NotificationDone:
     """Let none of the caller's channels tell about an account any more."""
-    telling = [channel for channel, cids in await _channels_of(server, me) if cid in cids]
-    if not telling:
+    subscribed = [channel for channel, cids in await _channels_of(server, me) if cid in cids]
+    if not subscribed:
         raise InvalidInput("no channel tells about it", code="no_message_notification/account")
-    for channel in telling:
+    for channel in subscribed:
         await _set(server, me, origin, channel, cid, on=False)
     return NotificationDone(msg="account notifications deleted")
 
@@ -192,9 +192,9 @@ def _accounts(server: Server, me: User) -> list[str]:
 async def _channels_of(server: Server, me: User) -> list[tuple[Channel, list[str]]]:
     """Return the channels that are on, each with the accounts of which it tells."""
     store, mine = server.notices.channels, _accounts(server, me)
-    told = await store.subscriptions(me.id)
-    found = [channel for channel in await store.list(me.id) if channel.active and channel.id in told]
-    return [(channel, [cid for cid in mine if told[channel.id].covers(cid)]) for channel in found]
+    subscriptions = await store.subscriptions(me.id)
+    found = [channel for channel in await store.list(me.id) if channel.active and channel.id in subscriptions]
+    return [(channel, [cid for cid in mine if subscriptions[channel.id].covers(cid)]) for channel in found]
 
 
 async def _set(server: Server, me: User, origin: str, channel: Channel, cid: str, *, on: bool) -> None:

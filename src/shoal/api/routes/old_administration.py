@@ -147,8 +147,8 @@ async def delete_old_user(user_id: UserId, server: TheServer, me: Administrator,
         raise InvalidInput("one's own user stays", code="own_user")
     user, _ = await remove_user(server, me, user_id, origin)
     is_gone = await server.user_removal.gone(user_id, within_seconds=server.settings.stop_wait_seconds)
-    said = "删除成功" if is_gone else "正在删除：其店铺全部停止后完成"
-    return UserGone(message=f"用户 {user.username} {said}")
+    outcome = "删除成功" if is_gone else "正在删除：其店铺全部停止后完成"
+    return UserGone(message=f"用户 {user.username} {outcome}")
 
 
 @routes.get("/admin/cookies", summary="List accounts with their owners (older system)", responses=_READING)

@@ -57,8 +57,8 @@ async def delivery_of(
 
 def _is_over(order: Order, order_actions: Sequence[OrderAction]) -> bool:
     """Return whether the order gets nothing more, or nothing says yet that it is paid."""
-    said = next((one for one in order_actions if one.action == Action.PAID_MESSAGE), None)
-    return order.status in NOTHING_DUE or (said is not None and said.state in _OVER)
+    message = next((one for one in order_actions if one.action == Action.PAID_MESSAGE), None)
+    return order.status in NOTHING_DUE or (message is not None and message.state in _OVER)
 
 
 async def _planned(server: Server, account: Account, order: Order, language: Language) -> OrderDeliveryShape:

@@ -86,7 +86,7 @@ async def _list_of(calls: NodeCalls, node: str, owner_id: int) -> list[QrLoginVi
         done = await calls.ask_node(node, LIST, {"owner": owner_id}, seconds=ASK_SECONDS)
     except (OwnerAway, AnswerLost):
         return None
-    return [_view_of(told) for told in done["logins"]]
+    return [_view_of(fields) for fields in done["logins"]]
 
 
 async def _asked(server: Server, calls: NodeCalls, operation: str, owner_id: int, login_id: str) -> QrLoginView:
@@ -132,7 +132,7 @@ def _node_of(login_id: str) -> str:
     return login_id.rpartition(".")[0].replace("_", "/")
 
 
-def _told(view: QrLoginView) -> dict[str, Any]:
+def _payload(view: QrLoginView) -> dict[str, Any]:
     error: dict[str, Any] | None = None
     if (why := view.error) is not None:
         params = {name: value if isinstance(value, str | int) else str(value) for name, value in why.params.items()}
@@ -140,22 +140,22 @@ def _told(view: QrLoginView) -> dict[str, Any]:
     return {**{name: getattr(view, name) for name in _PLAIN}, "state": view.state.value, "error": error}
 
 
-def _view_of(told: dict[str, Any]) -> QrLoginView:
-    why = told["error"]
+def _view_of(fields: dict[str, Any]) -> QrLoginView:
+    why = fields["error"]
     error = None if why is None else ShoalError(why["message"], code=why["code"], **why["params"])
-    return QrLoginView(**{name: told[name] for name in _PLAIN}, state=QrLoginState(told["state"]), error=error)
+    return QrLoginView(**{name: fields[name] for name in _PLAIN}, state=QrLoginState(fields["state"]), error=error)
 
 
 async def answer_login(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     """Show a login to another server."""
-    return _told(server.qr_logins.get(int(asked["owner"]), str(asked["login"])))
+    return _payload(server.qr_logins.get(int(asked["owner"]), str(asked["login"])))
 
 
 async def answer_cancel(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     """Cancel a login for another server."""
-    return _told(await server.qr_logins.cancel(int(asked["owner"]), str(asked["login"])))
+    return _payload(await server.qr_logins.cancel(int(asked["owner"]), str(asked["login"])))
 
 
 async def answer_logins(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
     """List a user's logins for another server."""
-    return {"logins": [_told(view) for view in server.qr_logins.of(int(asked["owner"]))]}
+    return {"logins": [_payload(view) for view in server.qr_logins.of(int(asked["owner"]))]}

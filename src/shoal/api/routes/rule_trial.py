@@ -209,8 +209,8 @@ def _held_back_by(
         ),
     )
     if held is None and account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY:
-        said = exists().where(once_replies.c.account_id == account.id, once_replies.c.chat_id == asked.chat_id)
-        held = Decision.SAID_ONCE if connection.scalar(select(said)) else None
+        was_sent = exists().where(once_replies.c.account_id == account.id, once_replies.c.chat_id == asked.chat_id)
+        held = Decision.SAID_ONCE if connection.scalar(select(was_sent)) else None
     return held
 
 

@@ -173,10 +173,10 @@ async def _plans(
         return await planner.plan()
     except UnusableFile as error:
         rows = [_fault_row(fault, language) for fault in error.faults[:_MOST_FAULTS]]
-        said = "\n".join(
+        lines = "\n".join(
             translate("shop_file.fault" if row["place"] else "shop_file.fault_at_top", language, **row) for row in rows
         )
-        raise InvalidInput(str(error), code=error.code, count=len(error.faults), faults=rows, said=said) from None
+        raise InvalidInput(str(error), code=error.code, count=len(error.faults), faults=rows, said=lines) from None
 
 
 def _fault_row(fault: FileFault, language: Language) -> dict[str, Any]:

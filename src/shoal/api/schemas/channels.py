@@ -231,15 +231,15 @@ def listed_channel(channel: Channel, last: Notice | None, language: Language) ->
 
 def subscription_shape(found: Subscription) -> SubscriptionShape:
     """Return of what a channel tells."""
-    return SubscriptionShape(**_told(found))
+    return SubscriptionShape(**_fields(found))
 
 
 def channel_subscription_shape(channel_id: int, found: Subscription) -> ChannelSubscription:
     """Return of what one channel tells, with its id."""
-    return ChannelSubscription(channel_id=channel_id, **_told(found))
+    return ChannelSubscription(channel_id=channel_id, **_fields(found))
 
 
-def _told(found: Subscription) -> dict[str, Any]:
+def _fields(found: Subscription) -> dict[str, Any]:
     lists = {name: list(getattr(found, name)) for name in ("kinds", "accounts", "tags")}
     return {**lists, "nothing": found.nothing}
 

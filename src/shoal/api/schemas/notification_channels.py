@@ -16,7 +16,7 @@ _CHANNEL: dict[str, Any] = {
     "id": 3, "name": "值班群", "type": "dingtalk", "config": _CONFIG, "enabled": True,
     "created_at": "2026-01-02 03:04:05", "updated_at": "2026-01-02 03:04:05",
 }  # fmt: skip
-_TOLD: dict[str, Any] = {
+_EXAMPLE: dict[str, Any] = {
     "id": 163511209731241, "channel_id": 3, "enabled": True, "channel_name": "值班群", "channel_type": "dingtalk",
     "channel_config": _CONFIG,
 }  # fmt: skip
@@ -80,7 +80,7 @@ class MessageNotificationBody(BaseModel):
 class MessageNotificationShape(BaseModel):
     """One channel that tells about an account. ``enabled`` is always true: others are left out."""
 
-    model_config = example(**_TOLD)
+    model_config = example(**_EXAMPLE)
     id: int
     channel_id: int
     enabled: bool
@@ -92,7 +92,7 @@ class MessageNotificationShape(BaseModel):
 class MessageNotifications(RootModel[dict[str, list[MessageNotificationShape]]]):
     """The channels that tell about each account, by its id; accounts without any are left out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"my-shop": [_TOLD]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"my-shop": [_EXAMPLE]}]})
 
 
 class NotificationDone(BaseModel):

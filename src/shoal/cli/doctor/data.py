@@ -66,11 +66,11 @@ def examine_data(settings: Settings) -> Examined:
         with _reading(url) as connection:
             _look_into(connection, settings, found)
     except (SQLAlchemyError, sqlite3.Error) as error:
-        said = sentence_of(error, url.password)
+        why = sentence_of(error, url.password)
         if is_sqlite(url):
-            found.findings.append(failure(Look.DATABASE, "database_closed", why=said))
+            found.findings.append(failure(Look.DATABASE, "database_closed", why=why))
         else:
-            found.findings.append(not_let_in(said))
+            found.findings.append(not_let_in(why))
     return found
 
 

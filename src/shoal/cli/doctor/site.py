@@ -136,11 +136,11 @@ def _proxy_findings(proxies: Counter[str], found: Sequence[tuple[str, Reached]])
 
 def _clock_finding(found: Sequence[Reached]) -> Finding:
     """Compare this machine's clock with the site's: one answer that is about right is enough."""
-    told = [one.ahead_seconds for one in found if one.ahead_seconds is not None]
+    offsets = [one.ahead_seconds for one in found if one.ahead_seconds is not None]
     kept = clock_is_kept()
-    if not told:
+    if not offsets:
         return fine(Look.CLOCK, "clock_untold") if kept is not False else warning(Look.CLOCK, "clock_unkept")
-    ahead = min((round(seconds) for seconds in told), key=abs)
+    ahead = min((round(seconds) for seconds in offsets), key=abs)
     if abs(ahead) >= _CLOCK_FAIL_SECONDS:
         return failure(Look.CLOCK, "clock_wrong", seconds=ahead)
     if abs(ahead) >= _CLOCK_WARN_SECONDS:

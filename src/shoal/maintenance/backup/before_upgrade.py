@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
-from shoal.maintenance.backup.disk_room import telling
+from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks
 from shoal.maintenance.backup.making import ENDING, KEY_FILE, PARTIAL, created, keys_of, opened, sync_directory
 from shoal.maintenance.backup.older_schema import has_sealed_values, tables_of
@@ -43,7 +43,7 @@ class CopyBeforeUpgrade:
         partial = target.with_name(target.name + PARTIAL)
         with (
             _reading(self.data_dir, self.url) as connection,
-            telling("startup.no_copy", "startup.no_copy", target, code="no_copy_before_upgrade"),
+            reporting_disk_errors("startup.no_copy", "startup.no_copy", target, code="no_copy_before_upgrade"),
         ):
             self._remove_partial_copies()
             try:

@@ -27,7 +27,7 @@ def is_full(error: Exception) -> bool:
 
 
 @contextmanager
-def telling(full: str, other: str, path: Path, *, code: str) -> Iterator[None]:
+def reporting_disk_errors(full: str, other: str, path: Path, *, code: str) -> Iterator[None]:
     """Raise what a disk refuses as ``ConfigError`` with the path: the sentence ``full``, or ``other`` with why."""
     try:
         yield

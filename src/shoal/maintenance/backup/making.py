@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.disk_room import leaving_room, telling
+from shoal.maintenance.backup.disk_room import leaving_room, reporting_disk_errors
 from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks, read_header
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.locks import (
@@ -133,7 +133,7 @@ def make_backup(
 
 
 def _writing(target: Path) -> AbstractContextManager[None]:
-    return telling("backup.target_full", "backup.not_written", target, code="backup_not_written")
+    return reporting_disk_errors("backup.target_full", "backup.not_written", target, code="backup_not_written")
 
 
 @contextmanager
@@ -155,10 +155,10 @@ def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None, bes
     ``ConfigError`` when it is not whole, or of a newer version, or when there is no room.
     """
     where = scratch or Path(tempfile.gettempdir())
-    told = ("backup.scratch_full", "backup.no_scratch") if beside else ("backup.verify_full", "backup.not_verified")
+    codes = ("backup.scratch_full", "backup.no_scratch") if beside else ("backup.verify_full", "backup.not_verified")
     with (
         opened(path) as (file, header, bound_to),
-        telling(*told, where, code="no_scratch"),
+        reporting_disk_errors(*codes, where, code="no_scratch"),
         tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH) as place,
     ):
         records = read_records(opened_chunks(file, file_key, bound_to))

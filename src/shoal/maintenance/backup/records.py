@@ -80,7 +80,7 @@ class Tally:
         self._sum += sum(int.from_bytes(hashlib.sha256(row).digest(), "big") for row in rows)
 
     @property
-    def told(self) -> tuple[int, str]:
+    def result(self) -> tuple[int, str]:
         """The count and the digest."""
         return self.rows, f"{self._sum % _SUM:064x}"
 

@@ -28,7 +28,7 @@ from sqlalchemy.pool import NullPool
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.disk_room import telling
+from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.making import KEY_FILE, Secret, keys_of, load_file, opened, sync_directory, writer_of
@@ -341,7 +341,7 @@ def _alone(place: Place) -> Iterator[None]:
     make_private_directory(place.data_dir)
     handle = lock_directory(place.data_dir)
     try:
-        with telling("backup.restore_full", "backup.not_restored", place.data_dir, code="not_restored"):
+        with reporting_disk_errors("backup.restore_full", "backup.not_restored", place.data_dir, code="not_restored"):
             yield
     finally:
         os.close(handle)

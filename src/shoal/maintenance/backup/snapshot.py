@@ -100,7 +100,7 @@ class Snapshot:
                 for rows in read_encoded(self._connection, name, columns, parents_first(table)):
                     tally.add(rows)
                     yield rows_of(rows)
-                tallies[name] = tally.told
+                tallies[name] = tally.result
         count = 0
         for path, pieces in self._pictures():
             count += 1
@@ -180,7 +180,7 @@ def counted(connection: Connection, columns: Mapping[str, Sequence[str]]) -> dic
         tally = Tally()
         for rows in read_encoded(connection, name, named):
             tally.add(rows)
-        found[name] = tally.told
+        found[name] = tally.result
     return found
 
 

@@ -16,7 +16,7 @@ import msgspec
 from shoal.concurrency.child_process import bound_memory, end_with_the_server
 from shoal.errors import ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
-from shoal.maintenance.backup.disk_room import telling
+from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.locks import PUBLIC, lock_to_key, read_key
 from shoal.maintenance.backup.making import make_backup
 
@@ -62,7 +62,7 @@ def _carried_out(order: Order) -> Done:
     try:
         public = read_key(order.public_key, PUBLIC)
         target = Path(order.target)
-        with telling("backup.target_full", "backup.not_written", target, code="backup_not_written"):
+        with reporting_disk_errors("backup.target_full", "backup.not_written", target, code="backup_not_written"):
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = make_backup(
             Path(order.data_dir), target, url=order.url, secret_key=order.secret_key or None,

@@ -198,8 +198,8 @@ class CarryOut:
             part = new.orders[start : start + _SLICE]
             await self._tools.database.write(partial(_add_orders, account_id=account_id, part=part, at_ms=now_ms()))
             self._progress(len(part))
-        if new.said_to:
-            await self._tools.database.write(partial(_note_said, account_id=account_id, chats=new.said_to))
+        if new.answered_chats:
+            await self._tools.database.write(partial(_note_answered, account_id=account_id, chats=new.answered_chats))
 
     async def _add_late_rules(self, new: NewAccount) -> None:
         """Add rules to an account that is here. The notes come after them: a rule that is there is not added twice."""
@@ -294,7 +294,7 @@ def _add_orders(connection: Connection, *, account_id: str, part: tuple[OldOrder
     connection.execute(insert_new(connection, order_actions), settled)
 
 
-def _note_said(connection: Connection, *, account_id: str, chats: tuple[str, ...]) -> None:
+def _note_answered(connection: Connection, *, account_id: str, chats: tuple[str, ...]) -> None:
     """Note which chats got the default reply that each gets once."""
     ids = sorted({chat.removesuffix(_SITE_SUFFIX) for chat in chats if chat})
     rows = [{"account_id": account_id, "chat_id": chat_id, "at_ms": now_ms()} for chat_id in ids]

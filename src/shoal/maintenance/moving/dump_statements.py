@@ -115,13 +115,13 @@ class DumpStatements:
 def _table_after(words: Iterator[Word], before: str) -> str:
     """Return the table that is named up to the next bracket; empty for another statement."""
     name = ""
-    is_told = False
+    is_reached = False
     for kind, word, _ in words:
         if kind == "sign" and word in "(;":
-            return name if is_told and word == "(" else ""
+            return name if is_reached and word == "(" else ""
         if kind == "word" and word.lower() == before:
-            is_told = True
-        elif is_told and (kind == "name" or (kind == "word" and word.lower() not in {"if", "not", "exists"})):
+            is_reached = True
+        elif is_reached and (kind == "name" or (kind == "word" and word.lower() not in {"if", "not", "exists"})):
             name = word
     return ""
 

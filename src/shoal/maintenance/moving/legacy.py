@@ -94,7 +94,7 @@ class _Reader:
     def _all_accounts(self) -> list[OldAccount]:
         rules = self._by_account("keywords", _rule)
         defaults = self._by_account("default_replies", _default_reply)
-        told = self._by_account("default_reply_records", lambda row: row.stripped("chat_id"))
+        answered = self._by_account("default_reply_records", lambda row: row.stripped("chat_id"))
         replies = self._by_account("item_replay", _item_reply)
         items = self._by_account("item_info", self._item)
         orders = self._by_account("orders", _order)
@@ -106,7 +106,7 @@ class _Reader:
             if name in found or not name:
                 self._odd("cookies", row, "account_twice" if name else "account_without_id", "id")
                 continue
-            chats = tuple(told.get(name, ()))
+            chats = tuple(answered.get(name, ()))
             default = next(reversed(defaults.get(name, [])), OldDefaultReply() if chats else None)
             found[name] = OldAccount(
                 id=name,
@@ -117,7 +117,7 @@ class _Reader:
                 remark=row.stripped("remark"),
                 pause_duration=row.number_of("pause_duration"),
                 rules=tuple(rules.get(name, ())),
-                default_reply=None if default is None else replace(default, said_to=chats),
+                default_reply=None if default is None else replace(default, answered_chats=chats),
                 item_replies=tuple(replies.get(name, ())),
                 items=tuple(item for item in items.get(name, ()) if item is not None),
                 orders=tuple(orders.get(name, ())),
@@ -177,7 +177,7 @@ class _Reader:
         )
 
     def _channels(self) -> Iterable[OldChannel]:
-        told: defaultdict[str, list[str]] = defaultdict(list)
+        accounts: defaultdict[str, list[str]] = defaultdict(list)
         channels = {row.stripped("id") for row in self._tables.of("notification_channels")}
         for row in self._tables.of("message_notifications"):
             account, channel = row.text("cookie_id"), row.stripped("channel_id")
@@ -186,7 +186,7 @@ class _Reader:
             elif channel not in channels:
                 self._odd("message_notifications", row, "unknown_channel", "id", channel=channel)
             elif row.flag("enabled", default=True):
-                told[channel].append(account)
+                accounts[channel].append(account)
         for row in self._tables.of("notification_channels"):
             yield OldChannel(
                 id=row.stripped("id"),
@@ -195,7 +195,7 @@ class _Reader:
                 user_id=row.stripped("user_id"),
                 config=row.text("config"),
                 is_on=row.flag("enabled", default=True),
-                account_ids=tuple(told[row.stripped("id")]),
+                account_ids=tuple(accounts[row.stripped("id")]),
                 created_at=row.stripped("created_at"),
             )
 
@@ -207,7 +207,7 @@ class _Reader:
 
     def _waiting(self) -> Mapping[str, Any]:
         """Return the system's settings of answers by a model. Others have no meaning here, and are oddities."""
-        kept = {name: said for name in _AI_OF_SYSTEM if (said := self._setting(name))}
+        kept = {name: value for name in _AI_OF_SYSTEM if (value := self._setting(name))}
         for row in self._tables.of("system_settings"):
             if row.text("key") not in {*_AI_OF_SYSTEM, "db_version"} and row.stripped("value"):
                 self._odd("system_settings", row, "setting_unknown_here", "key")

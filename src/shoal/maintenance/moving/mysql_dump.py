@@ -33,29 +33,29 @@ def read_mysql_dump(text: str, wanted: Collection[str]) -> OldTables:
         must_be_whole(text, beginning, _END)
     statements, words = DumpStatements(wanted), _words(text)
     for kind, word, _ in words:
-        said = word.lower() if kind == "word" else ""
-        if said == "create":
+        keyword = word.lower() if kind == "word" else ""
+        if keyword == "create":
             statements.create(words)
-        elif said in {"insert", "replace"}:
+        elif keyword in {"insert", "replace"}:
             statements.insert(words)
     return statements.whole()
 
 
 def _words(text: str) -> Iterator[Word]:
     for match in _WORD.finditer(text):
-        kind, said = match.lastgroup, match[0]
+        kind, lexeme = match.lastgroup, match[0]
         if kind is None:
             continue
         if kind == "sign":
-            if said in "'\"`":
+            if lexeme in "'\"`":
                 raise cut_off()
-            yield Word(kind, said)
+            yield Word(kind, lexeme)
         elif kind == "name":
-            yield Word(kind, said[1:-1].replace("``", "`"))
+            yield Word(kind, lexeme[1:-1].replace("``", "`"))
         elif kind == "word":
-            yield Word(kind, said, _WORDS.get(said.lower(), said))
+            yield Word(kind, lexeme, _WORDS.get(lexeme.lower(), lexeme))
         else:
-            yield Word("literal", said, _value(kind, said))
+            yield Word("literal", lexeme, _value(kind, lexeme))
 
 
 def _value(kind: str, word: str) -> Any:

@@ -69,9 +69,9 @@ class _Form:
             "message_notifications": ("xy_message_notifications", self._notification),
         }
 
-    def _account_id(self, said: str) -> str:
+    def _account_id(self, reference: str) -> str:
         """Return the id of an account that a row names by its number, or by its id."""
-        return self._ids.get(said, said)
+        return self._ids.get(reference, reference)
 
     def _keyword(self, row: OldRow) -> Values:
         return {

@@ -58,7 +58,7 @@ def _tables(path: Path, *, with_log: bool) -> OldTables:
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return read_json_backup(data, legacy.TABLES)
     text = data.decode("utf-16" if head.startswith(_UTF16) else "utf-8-sig", "replace")
-    said = text.lower()
-    if not any(word in said for word in _SQL_WORDS):
+    lowered = text.lower()
+    if not any(word in lowered for word in _SQL_WORDS):
         raise InvalidInput("the file is of no known kind", code="moving_unknown_file")
     return read_postgres_dump(text, _TABLES) if is_postgres_dump(text) else read_mysql_dump(text, _TABLES)

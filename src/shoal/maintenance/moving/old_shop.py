@@ -83,13 +83,13 @@ class OldRule(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldDefaultReply:
-    """The answer when no rule fires. ``said_to``: the chats that got it, when each gets it ``once`` only."""
+    """The answer when no rule fires. ``answered_chats``: the chats that got it, when each gets it ``once`` only."""
 
     text: str = ""
     image: str = ""
     is_on: bool = False
     once: bool = False
-    said_to: tuple[str, ...] = ()
+    answered_chats: tuple[str, ...] = ()
 
 
 class OldItemReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,7 +124,7 @@ class NewAccount:
     draft: Account
     deliveries: tuple[NewDelivery, ...] = ()
     orders: tuple[OldOrder, ...] = ()
-    said_to: tuple[str, ...] = ()
+    answered_chats: tuple[str, ...] = ()
     exists: bool = False
     late_rules: tuple[tuple[str, Rule], ...] = ()
     provider: str = ""

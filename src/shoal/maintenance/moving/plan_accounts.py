@@ -75,7 +75,7 @@ class AccountPlans:
             owner=owner,
             draft=draft,
             orders=plan_orders(old, self._tally),
-            said_to=() if old.default_reply is None else old.default_reply.said_to,
+            answered_chats=() if old.default_reply is None else old.default_reply.answered_chats,
             provider=part.provider,
         )
 

@@ -55,22 +55,22 @@ def _channel(channel: OldChannel, key: str, owner: str, tally: Tally, taken: Col
         _skip(channel, tally, "channel_refused", problem=error.code, **error.params)
         return None
     name = channel.name.strip()[:MOST_NAME] or service.name
-    told = tuple(one for one in channel.account_ids if one in taken)
+    ids = tuple(one for one in channel.account_ids if one in taken)
     fate = Fate.TAKEN
     if name != channel.name:
         fate = Fate.CHANGED
         tally.note("notification_channels", _label(channel), "channel_renamed", fate, name=name)
-    if not told:
+    if not ids:
         fate = Fate.CHANGED
         tally.note("notification_channels", _label(channel), "channel_tells_nothing", fate, name=name)
     tally.count(Kind.CHANNELS, fate)
-    return NewChannel(key=key, owner=owner, name=name, service=service.name, fields=dict(checked), account_ids=told)
+    return NewChannel(key=key, owner=owner, name=name, service=service.name, fields=dict(checked), account_ids=ids)
 
 
 def key_of(channel: OldChannel) -> str:
     """Return what distinguishes a channel from all others of its owner."""
-    said = "\n".join((channel.id, channel.kind, channel.created_at or channel.name))
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    identity = "\n".join((channel.id, channel.kind, channel.created_at or channel.name))
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _skip(channel: OldChannel, tally: Tally, code: str, **params: Any) -> None:

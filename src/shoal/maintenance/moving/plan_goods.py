@@ -216,8 +216,8 @@ class GoodsPlans:
 
 def key_of(card: OldCard) -> str:
     """Return what distinguishes a card from all others of its owner, also from those of another old database."""
-    said = "\n".join((card.id, card.kind.value, card.created_at or card.name))
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    identity = "\n".join((card.id, card.kind.value, card.created_at or card.name))
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _label(card: OldCard) -> str:

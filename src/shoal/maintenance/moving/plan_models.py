@@ -82,10 +82,10 @@ class ModelPlans:
         self._tally.count(Kind.AI, next((one for one in (Fate.WAITING, Fate.CHANGED) if one in fates), Fate.TAKEN))
         return part
 
-    def _whole(self, said: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
+    def _whole(self, settings: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
         if owner != folded(self._here.caller.username):
-            return said  # the system's key is not given to another user
-        whole = dict(said)
+            return settings  # the system's key is not given to another user
+        whole = dict(settings)
         for name, places in _OF_SYSTEM.items():
             found = next((self._system[one] for one in places if self._system.get(one)), None)
             if found is not None and not str(whole.get(name) or "").strip():
@@ -97,25 +97,25 @@ class ModelPlans:
 
     def _provider(self, old: OldAccount, owner: str, settings: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         """Return the key of the provider, or what waits because it makes none."""
-        said = {name: str(settings.get(name) or "").strip() for name in ("base_url", "api_key", "model_name")}
-        if not said["api_key"]:
-            if said["base_url"] or said["model_name"]:
+        given = {name: str(settings.get(name) or "").strip() for name in ("base_url", "api_key", "model_name")}
+        if not given["api_key"]:
+            if given["base_url"] or given["model_name"]:
                 self._note(old, "provider_without_key", Fate.CHANGED)
             return "", {}
         values = {
-            "name": _name(said["base_url"], said["model_name"]), "kind": "openai", "base_url": said["base_url"],
-            "key": said["api_key"], "model": said["model_name"],
+            "name": _name(given["base_url"], given["model_name"]), "kind": "openai", "base_url": given["base_url"],
+            "key": given["api_key"], "model": given["model_name"],
         }  # fmt: skip
         try:
             changed_values(None, {}, values)
         except InvalidInput as error:
             self._note(old, "provider_refused", Fate.WAITING, problem=error.code, **error.params)
-            return "", {name: value for name, value in said.items() if value}
-        key = hashlib.sha256("\n".join(said.values()).encode()).hexdigest()[:32]
+            return "", {name: value for name, value in given.items() if value}
+        key = hashlib.sha256("\n".join(given.values()).encode()).hexdigest()[:32]
         if (owner, key) not in self._providers:
             if self._count(owner) >= MAX_PROVIDERS:
                 self._note(old, "too_many_providers", Fate.WAITING, limit=MAX_PROVIDERS)
-                return "", said
+                return "", given
             self._providers[owner, key] = NewProvider(key=key, owner=owner, values=values)
             is_known = self._here.knows(owner, Kind.PROVIDERS, key)
             self._tally.count(Kind.PROVIDERS, Fate.KNOWN if is_known else Fate.TAKEN)
@@ -155,11 +155,11 @@ class ModelPlans:
         if percent is None and yuan is None:
             return {}
         priced = {item.item_id: fen for item in old.items if is_item_id(item.item_id) and (fen := fen_of(item.price))}
-        said = {"percent": _shown(percent), "yuan": _shown(yuan)}
+        discount = {"percent": _shown(percent), "yuan": _shown(yuan)}
         if priced:
-            self._note(old, "floors_set", Fate.TAKEN, count=len(priced), **said)
+            self._note(old, "floors_set", Fate.TAKEN, count=len(priced), **discount)
         if len(priced) < len(old.items) or not priced:
-            self._note(old, "floors_unknown", Fate.CHANGED, count=len(old.items) - len(priced), **said)
+            self._note(old, "floors_unknown", Fate.CHANGED, count=len(old.items) - len(priced), **discount)
         return {item_id: floor_fen(fen, percent, yuan) for item_id, fen in priced.items()}
 
     def _note(self, old: OldAccount, code: str, fate: Fate, **params: Any) -> None:

@@ -128,19 +128,19 @@ def plan_default_reply(old: OldAccount, tally: Tally) -> tuple[str, bool, bool]:
     """Return the default reply: its text, whether it is on, and whether each chat gets it once."""
     if old.default_reply is None:
         return "", False, False
-    said = old.default_reply
-    if len(said.text) > MAX_REPLY_CHARACTERS:
+    reply = old.default_reply
+    if len(reply.text) > MAX_REPLY_CHARACTERS:
         tally.skip(Kind.DEFAULT_REPLIES, "default_replies", old.id, "reply_too_long", item="")
-        return "", False, said.once
+        return "", False, reply.once
     fate = Fate.TAKEN
-    if said.image:
+    if reply.image:
         fate = Fate.CHANGED
-        tally.note("default_replies", old.id, "default_reply_picture", fate, picture=said.image[:200])
-    if said.is_on and not said.text.strip():
+        tally.note("default_replies", old.id, "default_reply_picture", fate, picture=reply.image[:200])
+    if reply.is_on and not reply.text.strip():
         fate = Fate.CHANGED
         tally.note("default_replies", old.id, "default_reply_empty", fate)
     tally.count(Kind.DEFAULT_REPLIES, fate)
-    return said.text, said.is_on and bool(said.text.strip()), said.once
+    return reply.text, reply.is_on and bool(reply.text.strip()), reply.once
 
 
 def count_items(old: OldAccount, tally: Tally) -> None:

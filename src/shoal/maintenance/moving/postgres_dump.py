@@ -57,17 +57,17 @@ def read_postgres_dump(text: str, wanted: Collection[str]) -> OldTables:
 def _lines(block: str) -> Iterator[list[Any]]:
     """Yield the values of each line of a block."""
     for line in block.split("\n") if block else ():
-        yield [_field(said) for said in line.removesuffix("\r").split("\t")]
+        yield [_field(field) for field in line.removesuffix("\r").split("\t")]
 
 
-def _field(said: str) -> str | None:
-    if said == "\\N":
+def _field(text: str) -> str | None:
+    if text == "\\N":
         return None
-    return _unescaped(said) if "\\" in said else said
+    return _unescaped(text) if "\\" in text else text
 
 
-def _unescaped(said: str) -> str:
-    return _ESCAPE.sub(lambda match: _character(match[1]), said)
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda match: _character(match[1]), text)
 
 
 def _character(escape: str) -> str:
@@ -79,36 +79,36 @@ def _character(escape: str) -> str:
 def _read_statements(statements: DumpStatements, text: str) -> None:
     words = _words(text)
     for kind, word, _ in words:
-        said = word.lower() if kind == "word" else ""
-        if said == "create":
+        keyword = word.lower() if kind == "word" else ""
+        if keyword == "create":
             statements.create(words)
-        elif said == "insert":
+        elif keyword == "insert":
             statements.insert(words)
 
 
 def _words(text: str) -> Iterator[Word]:
     for match in _WORD.finditer(text):
-        kind, said = match.lastgroup, match[0]
+        kind, lexeme = match.lastgroup, match[0]
         if kind == "sign":
-            if said in "'\"":
+            if lexeme in "'\"":
                 raise cut_off()
-            yield Word(kind, said)
+            yield Word(kind, lexeme)
         elif kind == "name":
-            yield Word(kind, _plain(said))
+            yield Word(kind, _plain(lexeme))
         elif kind == "word":
-            yield Word(kind, said, _WORDS.get(said.lower(), said))
+            yield Word(kind, lexeme, _WORDS.get(lexeme.lower(), lexeme))
         elif kind == "number":
-            yield Word("literal", said, int(said) if said.lstrip("+-").isdigit() else said)
+            yield Word("literal", lexeme, int(lexeme) if lexeme.lstrip("+-").isdigit() else lexeme)
         elif kind is not None:
-            yield Word("literal", said, _text_of(kind, said))
+            yield Word("literal", lexeme, _text_of(kind, lexeme))
 
 
-def _text_of(kind: str, said: str) -> str:
+def _text_of(kind: str, lexeme: str) -> str:
     if kind == "text":
-        return said[1:-1].replace("''", "'")
+        return lexeme[1:-1].replace("''", "'")
     if kind == "escaped":
-        return _unescaped(said[2:-1].replace("''", "'"))
-    return said
+        return _unescaped(lexeme[2:-1].replace("''", "'"))
+    return lexeme
 
 
 def _plain(name: str) -> str:

@@ -39,10 +39,10 @@ class OldRow(msgspec.Struct, frozen=True):
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a boolean; ``default`` for NULL, for a column that the table lacks, and for what is none."""
-        said = self.stripped(name).lower()
-        if said in {"1", "true", "yes", "on"}:
+        value = self.stripped(name).lower()
+        if value in {"1", "true", "yes", "on"}:
             return True
-        return False if said in {"0", "false", "no", "off"} else default
+        return False if value in {"0", "false", "no", "off"} else default
 
     def number_of(self, name: str) -> int | None:
         """Return a whole number; ``None`` for NULL, a missing column and for what is none."""
@@ -53,7 +53,7 @@ class OldRow(msgspec.Struct, frozen=True):
 
     def label(self, *names: str) -> str:
         """Return what identifies the row: the first of these columns that has a value, else its number."""
-        return next((f"{name}={_short(said)}" for name in names if (said := self.stripped(name))), f"#{self.number}")
+        return next((f"{name}={_short(value)}" for name in names if (value := self.stripped(name))), f"#{self.number}")
 
 
 def _short(text: str) -> str:

@@ -22,7 +22,7 @@ log = structlog.get_logger("shoal.moving")
 
 DIRECTORY: Final = "imports"
 _BLOCK_BYTES: Final = 1024 * 1024
-_HEARD_OUT: Final = 20
+_MOST_READ: Final = 20
 """How many times the limit is read and thrown away: a client that still sends does not see the answer."""
 _READ_AT_ONCE: Final = 2
 """How many files are read at the same time: each may be large."""
@@ -78,7 +78,7 @@ class Uploads:
                     size += len(block)
                     if size > self._most_bytes:
                         waiting.clear()
-                        if size > self._most_bytes * _HEARD_OUT:
+                        if size > self._most_bytes * _MOST_READ:
                             break
                         continue
                     waiting += block

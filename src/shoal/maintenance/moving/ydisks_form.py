@@ -172,16 +172,16 @@ def _in_order(rows: Iterable[OldRow], column: str) -> list[OldRow]:
 def _api_config(text: str) -> str:
     """Return the configuration of a call by the names of xianyu-auto-reply; what is no JSON stays as it is."""
     try:
-        said = json.loads(text)
+        config = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(said, dict):
+    if not isinstance(config, dict):
         return text
     names = ("url", "method", "headers")
     return json.dumps(
-        {name: said[name] for name in names if name in said}
-        | {"params": said.get("body") or said.get("params") or {}, "timeout": said.get("timeout_seconds") or 20}
-        | {"code_path": said.get("response_path") or ""},
+        {name: config[name] for name in names if name in config}
+        | {"params": config.get("body") or config.get("params") or {}, "timeout": config.get("timeout_seconds") or 20}
+        | {"code_path": config.get("response_path") or ""},
         ensure_ascii=False,
     )
 
@@ -189,9 +189,9 @@ def _api_config(text: str) -> str:
 def _spec_of(action: OldRow) -> tuple[str, str] | None:
     """Return the name and value of the spec for which a card is sent, empty for every spec; ``None``: for no order."""
     try:
-        said = json.loads(action.text("config_json") or "{}")
+        config = json.loads(action.text("config_json") or "{}")
     except ValueError:
         return None
-    if not isinstance(said, dict):
+    if not isinstance(config, dict):
         return None
-    return str(said.get("spec_name") or "").strip(), str(said.get("spec_value") or "").strip()
+    return str(config.get("spec_name") or "").strip(), str(config.get("spec_value") or "").strip()

@@ -94,7 +94,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             account=account,
             edit=edit if found else None,
             staff=staff,
-            differences=[*found, *self._staff_told(account, staff)],
+            differences=[*found, *self._staff_differences(account, staff)],
         )
 
     async def _after(self, account: Account, part: ShopPart, edit: edits.Edit) -> Account:
@@ -139,7 +139,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             self.faults.add(InvalidInput("no token may do this", code="token_not_allowed"), account.id, "staff")
         return found
 
-    def _staff_told(self, account: Account, staff: Sequence[StaffChange]) -> list[Difference]:
+    def _staff_differences(self, account: Account, staff: Sequence[StaffChange]) -> list[Difference]:
         now = self._permissions(account)
         before = {one.username: now[one.user_id].word for one in staff if one.user_id in now}
         return staff_differences(before, {one.username: one.permission.word for one in staff if one.permission})

@@ -48,7 +48,7 @@ def copy_rows(old: Connection, new: Connection, progress: Progress) -> tuple[Tal
         return tallies, sum(rows for rows, _ in there.values())
     empty(new)
     new.commit()
-    tallies = _copy_tables(old, new, dict.fromkeys(COLUMNS, Tally().told), progress)
+    tallies = _copy_tables(old, new, dict.fromkeys(COLUMNS, Tally().result), progress)
     if tallies is None:  # it cannot be: nothing was there
         raise ConfigError("migrate_store.differs", table="", code="store_differs")
     return tallies, 0
@@ -67,7 +67,7 @@ def _copy_tables(old: Connection, new: Connection, there: Tallies, progress: Pro
         tally = _copy_table(old, new, table, there[table.name], progress)
         if tally is None:
             return None
-        found[table.name] = tally.told
+        found[table.name] = tally.result
     return found
 
 
@@ -85,7 +85,7 @@ def _copy_table(
                 left = known - tally.rows
                 tally.add(encoded[:left])
                 encoded, fresh = encoded[left:], rows[left:]
-                if tally.rows == known and tally.told != there:
+                if tally.rows == known and tally.result != there:
                     new.rollback()
                     return None
             if fresh:
@@ -153,7 +153,7 @@ def compare(new: Connection, tallies: Tallies, given: dict[str, int], progress: 
         for rows in read_encoded(new, name, columns):
             tally.add(rows)
             progress(len(rows))
-        if tally.told != tallies[name]:
+        if tally.result != tallies[name]:
             raise ConfigError("migrate_store.differs", table=name, code="store_differs")
     now = heads(new)
     for name, head in given.items():
