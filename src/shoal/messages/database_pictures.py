@@ -37,7 +37,7 @@ log = structlog.get_logger("shoal.pictures")
 PURPOSE: Final = "names of pictures"
 AGAIN_SECONDS: Final = 60.0
 """How long the move of the files waits after the database or the disk refused."""
-_TOLD_EVERY: Final = 100
+_LOGGED_EVERY: Final = 100
 _DAY_MS: Final = 86_400_000
 
 
@@ -141,7 +141,7 @@ class DatabasePictures:
                 moved += 1
             else:
                 left += 1
-            if number % _TOLD_EVERY == 0:
+            if number % _LOGGED_EVERY == 0:
                 log.info("pictures go into the database", done=number, of=len(paths))
         log.info("pictures moved into the database", moved=moved, left=left)
 
