@@ -1,8 +1,11 @@
-"""The glossary is the one list of terms: the names of the API and the sentences for sellers keep to it."""
+"""The glossary is the one list of terms: the names of the API and the sentences for sellers keep to it, and some of the
+words that it replaces name nothing in the code either."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,42 @@ def test_no_name_of_the_api_is_a_word_that_the_glossary_replaces() -> None:
     assert len(names) > 300
     banned = {word.replace(" ", "_") for word in _banned_in("not in names")}
     assert {name for name in names if any(f"_{word}_" in f"_{name}_" for word in banned)} == set()
+
+
+NAMES_NOTHING = {"heard", "said", "told"}
+"""Names with these words do not tell what they hold: a text, an answer, what was sent or received."""
+_MAY_NAME = re.compile(r"(?<![a-z])(?:heard|said|told)(?![a-z])|Heard|Said|Told|HEARD|SAID|TOLD")
+STORED_OR_SENT = {
+    "event_lines.py: told", "decisions.py: NOTHING_SAID", "decisions.py: SAID_ONCE", "rail_facts.py: OFFER_NOT_SAID",
+}  # fmt: skip
+"""Names that stand for what is stored, or sent to another server, under the same name."""
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """The names that a module gives to variables, fields, parameters, functions and classes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+
+
+def test_no_name_in_the_code_is_a_word_that_tells_nothing_of_its_value() -> None:
+    assert _banned_in("not in names") >= NAMES_NOTHING
+    found, seen = [], 0
+    for path in sorted((ROOT / "src" / "shoal").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "migrations" in path.parts or _MAY_NAME.search(text) is None:
+            continue
+        for name in _defined(ast.parse(text)):
+            seen += 1
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+            if NAMES_NOTHING.intersection(words):
+                found.append(f"{path.name}: {name}")
+    assert seen > 1000
+    assert set(found) == STORED_OR_SENT
 
 
 OLD_WORDS = {"problems.unknown_account/rules", "problems.no_message_notification/account"}
