@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -49,14 +50,19 @@ def _main() -> None:
         _serve(listener, place)
 
 
-def _import_all() -> None:
+def import_programs() -> None:
+    """Import what servers, sandboxes and commands need, and make passwords cheap to check."""
     gc.disable()  # until what is imported is set apart
     for name in _IMPORTED:
         importlib.import_module(name)
     importlib.import_module("shoal.server.route_table").routers()
     hasher = importlib.import_module("quick_start").cheap_hasher
-    del sys.path[0]  # of this file
     importlib.import_module("shoal.auth.passwords").PasswordHasher = hasher  # type: ignore[attr-defined]
+
+
+def _import_all() -> None:
+    import_programs()
+    del sys.path[0]  # of this file
     typer_main = importlib.import_module("typer.main")
     typer_main.get_command = functools.cache(typer_main.get_command)  # type: ignore[attr-defined]
     for command in typer_main.get_command(importlib.import_module("shoal.cli.app").app).commands.values():
@@ -104,7 +110,7 @@ def _take_orders(orders: socket.socket) -> NoReturn:
         if os.fork() == 0:
             orders.close()
             _keep(json.loads(text), *files)
-            _end()
+            end()
         for file in files:
             os.close(file)
 
@@ -144,23 +150,28 @@ def _become(order: dict[str, Any], entry: int, output: int, log: int) -> None:
     if order["apart"]:
         os.setsid()
     _end_with_the_parent()
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    program, *rest = order["arguments"]
     try:
-        if program == "-m":
-            sys.argv[:] = rest
-            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-        else:
-            sys.argv[:] = [program, *rest]
-            runpy.run_path(program, run_name="__main__")
+        run(order["arguments"], order["environment"])
     except SystemExit as ended:
         if not isinstance(ended.code, int):
             raise
-        _end(ended.code)
+        end(ended.code)
 
 
-def _end(status: int = 0) -> NoReturn:
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run ``python ARGUMENTS`` with that environment in this process, to the end of the program."""
+    os.environ.clear()
+    os.environ.update(environment)
+    program, *rest = arguments
+    if program == "-m":
+        sys.argv[:] = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[:] = [program, *rest]
+        runpy.run_path(program, run_name="__main__")
+
+
+def end(status: int = 0) -> NoReturn:
     """End as the interpreter does, but leave the memory to the kernel: to free it all takes 0.1 s."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()

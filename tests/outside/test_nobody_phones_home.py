@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from outside.watched_network import CHANNELS, COLLECTOR, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER, WEBHOOK
+from quick_start import blank_database
 from shoal.notices.services import SERVICES
 from standins import quick_settings
 
@@ -33,6 +34,8 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux has networks of one's own")
     script = Path(__file__).with_name("watched_network.py")
+    (tmp_path / "demo").mkdir()
+    await blank_database(tmp_path / "real" / "data")
     child = await asyncio.create_subprocess_exec(
         sys.executable, str(script), str(tmp_path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -16,15 +16,19 @@ import signal
 import socket
 import struct
 import sys
-import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parents[1])
+from forked_programs import fork_programs
+from warm_parent import import_programs
 
 NOT_ALLOWED = 77
 """The exit code where this user may not make a network."""
@@ -37,6 +41,24 @@ _TCP, _UDP, _ICMP, _ICMP6 = 6, 17, 1, 58
 _UNREACHABLE = 1
 _SYN, _ACK = 0x02, 0x10
 _EVERYTHING = 0x0003
+_SO_ATTACH_FILTER = 26
+_BEGINNINGS = (
+    (0x28, 0, 0, 12),  # what kind of packet
+    (0x15, 0, 3, 0x0800),
+    (0xB1, 0, 0, 14),  # IPv4: the size of its head
+    (0x30, 0, 0, 23),  # and what it carries
+    (0x05, 0, 0, 3),
+    (0x15, 0, 6, 0x86DD),
+    (0x01, 0, 0, 40),  # IPv6: the same
+    (0x30, 0, 0, 20),
+    (0x15, 0, 3, _TCP),
+    (0x50, 0, 0, 14 + 13),
+    (0x54, 0, 0, _SYN | _ACK),
+    (0x15, 0, 1, _SYN),
+    (0x06, 0, 0, 0xFFFF),  # kept: whole
+    (0x06, 0, 0, 0),  # passed over
+)
+"""A filter of the kernel: of TCP only the packet that begins a connection, of all else every packet."""
 
 COOKIE = "unb=2200000000009; cookie2=invented; _m_h5_tk=0123456789abcdef0123456789abcdef_1900000000000; _m_h5_tk_enc=0"
 PROXY = "proxy.shop.example"
@@ -77,26 +99,12 @@ INSIDE = {
     "192.168.0.9": ("email", {"host": "192.168.0.9", **MAIL}),
 }
 """Channels to hosts inside, to which nothing may be sent."""
-PLANTED = """
-import socket
-for family, kind, place in (
+PLANTED = (
     (socket.AF_INET, socket.SOCK_STREAM, ("203.0.113.7", 443)),
     (socket.AF_INET6, socket.SOCK_STREAM, ("2001:db8::7", 443)),
     (socket.AF_INET, socket.SOCK_DGRAM, ("198.51.100.1", 8125)),
-):
-    try:
-        with socket.socket(family, kind) as link:
-            link.settimeout(0.3)
-            link.connect(place)
-            link.send(b"usage statistics")
-    except OSError:
-        pass
-try:
-    socket.getaddrinfo("statistics.example", 443)
-except OSError:
-    pass
-"""
-"""What must be found: it reaches out by every way there is."""
+)
+"""What must be found: every way there is to reach out."""
 
 
 def enter() -> None:
@@ -134,31 +142,33 @@ class Watch:
 
     targets: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
-    packets: int = 0
     lost: int = 0
 
     def begin(self) -> None:
-        """Look at everything from now on."""
-        self._link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
+        """Keep every packet from now on but those within a connection of TCP, whose beginning is kept."""
+        steps = b"".join(struct.pack("HBBI", *step) for step in _BEGINNINGS)
+        kept = ctypes.create_string_buffer(steps, len(steps))
+        self._link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._link.setblocking(False)
+        self._link.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_BEGINNINGS), ctypes.addressof(kept))
+        )
         self._link.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
-        self._link.bind(("lo", 0))
-        threading.Thread(target=self._look, daemon=True).start()
+        self._link.bind(("lo", _EVERYTHING))
 
     def said(self) -> dict[str, Any]:
         """What was seen so far."""
+        self._look()
         _, dropped = struct.unpack("II", self._link.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
         self.lost += dropped
-        return {
-            "targets": sorted(self.targets),
-            "names": sorted(self.names),
-            "packets": self.packets,
-            "lost": self.lost,
-        }
+        return {"targets": sorted(self.targets), "names": sorted(self.names), "lost": self.lost}
 
     def _look(self) -> None:
         while True:
-            packet = self._link.recv(65_535)
-            self.packets += 1
+            try:
+                packet = self._link.recv(65_535)
+            except BlockingIOError:
+                return
             kind = int.from_bytes(packet[12:14])
             if kind == 0x0800:
                 head = (packet[14] & 0x0F) * 4
@@ -195,6 +205,17 @@ KEPT = httpx.Limits(keepalive_expiry=30.0)
 """Sandbox and server keep idle connections for 75 seconds."""
 
 
+def reach_out() -> None:
+    """Try to send usage statistics."""
+    for family, kind, place in PLANTED:
+        with suppress(OSError), socket.socket(family, kind) as link:
+            link.settimeout(0.3)
+            link.connect(place)
+            link.send(b"usage statistics")
+    with suppress(OSError):
+        socket.getaddrinfo("statistics.example", 443)
+
+
 async def soon(what: Callable[[], Awaitable[bool]]) -> None:
     """Wait until it holds."""
     async with asyncio.timeout(180):
@@ -205,10 +226,10 @@ async def soon(what: Callable[[], Awaitable[bool]]) -> None:
 async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environment: str) -> asyncio.subprocess.Process:
     """One of the project's programs in a directory of its own, ended at the end."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
-    quick = {"RES_OPTIONS": "timeout:1 attempts:1", "PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": str(directory)}
     with (directory / "stdout").open("wb") as output:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shoal", *words, cwd=directory, env={**plain, **quick, **environment},
+            sys.executable, "-m", "shoal", *words, cwd=directory,
+            env={**plain, "PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": str(directory), **environment},
             stdout=output, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -349,16 +370,14 @@ async def main(directory: Path) -> None:
     """Watch the programs, then what is planted."""
     watch = Watch()
     watch.begin()
-    for name in ("demo", "real"):
-        (directory / name).mkdir()
+    os.environ["RES_OPTIONS"] = "timeout:1 attempts:1"
+    import_programs()
+    fork_programs()
     demo, real = await asyncio.gather(
         live_in_the_demo(directory / "demo"), live_with_the_real_names(directory / "real")
     )
     said = watch.said()
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PLANTED, env={**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"}
-    )
-    await child.wait()
+    await asyncio.to_thread(reach_out)
     caught = watch.said()
     print(json.dumps({"programs": said, "allowed": demo + real, "caught": caught}))  # noqa: T201
 
