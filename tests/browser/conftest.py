@@ -19,6 +19,7 @@ from playwright.async_api import (
     ConsoleMessage,
     Locator,
     Page,
+    Playwright,
     Request,
     Route,
     WebError,
@@ -26,7 +27,7 @@ from playwright.async_api import (
     expect,
 )
 
-from benchmarks.chromium import FLAGS, SHORT_LIVED, chromium_path
+from benchmarks.chromium import FLAGS, SHORT_LIVED, chromium_path, shell_path
 from benchmarks.processes import SandboxProcess
 from browser.kept_contexts import PATIENCE_MS, KeptContexts, new_context
 from doors import Door, open_door, served, started_door
@@ -59,16 +60,34 @@ def _need(what: object, sentence: str) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    """The running browser. Skips without one, or fails where ``REQUIRE_BROWSER`` is set."""
-    path = chromium_path()
-    _need(path, "no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM")
+async def playwright() -> AsyncIterator[Playwright]:
+    """What starts browsers. It waits for each thing as long as a busy machine takes."""
     _need((routes.STATIC / "index.html").is_file(), "the console has not been built; run `make console`")
     async with async_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)
-        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *SHORT_LIVED])
+        yield playwright
+
+
+@asynccontextmanager
+async def _started(playwright: Playwright, path: str | None) -> AsyncIterator[Browser]:
+    _need(path, "no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM")
+    browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *SHORT_LIVED])
+    yield browser
+    await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    """The running browser. Skips without one, or fails where ``REQUIRE_BROWSER`` is set."""
+    async with _started(playwright, shell_path()) as browser:
         yield browser
-        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def notifying_chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    """A whole Chromium, which shows notifications."""
+    async with _started(playwright, chromium_path()) as browser:
+        yield browser
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import CDPSession, Page, expect
+from playwright.async_api import Browser, CDPSession, Page, expect
 
 from browser.conftest import Console, OpenConsole, said
 from push_service import BrowserKeys, push_service
@@ -41,8 +41,9 @@ HEARD = """
 """
 
 
-async def _open(console: Console, path: str, *, more: str = "") -> Page:
+async def _open(console: Console, whole: Browser, path: str, *, more: str = "") -> Page:
     """A signed-in page of a browser that allows notices."""
+    console.chromium = whole
     context = await console.browser()
     await context.grant_permissions(["notifications"], origin=console.url)
     await context.add_init_script(more)
@@ -61,13 +62,15 @@ async def _deliver(devtools: CDPSession, console: Console, registrations: list[s
 
 
 async def test_a_notice_reaches_the_screen_of_a_browser_that_was_switched_on(
-    open_console: OpenConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_console: OpenConsole, notifying_chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with push_service(tmp_path, monkeypatch) as service:
         console = await open_console()
         browser = BrowserKeys()
         fields = browser.fields(service.url)
-        page = await _open(console, "/console/settings/notices", more=f"({SUBSCRIBE})({json.dumps(fields)})")
+        page = await _open(
+            console, notifying_chromium, "/console/settings/notices", more=f"({SUBSCRIBE})({json.dumps(fields)})"
+        )
         devtools = await page.context.new_cdp_session(page)
         registrations: list[str] = []
         devtools.on(
@@ -105,12 +108,14 @@ async def test_a_notice_reaches_the_screen_of_a_browser_that_was_switched_on(
         assert (await console.door.call("GET", "/channels"))["items"] == []
 
 
-async def test_an_open_page_counts_sounds_and_notifies_when_a_question_waits(console: Console) -> None:
+async def test_an_open_page_counts_sounds_and_notifies_when_a_question_waits(
+    console: Console, notifying_chromium: Browser
+) -> None:
     log = console.door.server.message_log
     await console.door.call("PUT", "/me/alerts", json={"title": True, "sound": True, "notify": True})
     await said(console, 1, "早上的问题")
     await log.decide("afu", ["m1"], Decision.NO_RULE)
-    page = await _open(console, "/console/settings/me", more=HEARD)
+    page = await _open(console, notifying_chromium, "/console/settings/me", more=HEARD)
     await page.locator("body").click(position={"x": 5, "y": 5})
     await expect(page).to_have_title("(1) 设置 · Shoal")
     assert await page.evaluate("window.heard") == 0, "it waited before the page was opened"
