@@ -20,7 +20,7 @@ MOST_CALLS: Final = 2
 
 
 class ProposalKind(StrEnum):
-    """What becomes of what a model said, before anything of a chat is looked at."""
+    """What becomes of a model's output, before anything of a chat is looked at."""
 
     REPLY = "reply"
     HANDOFF = "handoff"

@@ -144,7 +144,7 @@ class Drafts:
 
 
 def _moved_on(connection: Connection, run: Run) -> str:
-    """Return what a person said or did in the chat since the draft was closed; empty when nothing."""
+    """Return what a person wrote or did in the chat since the draft was closed; empty when nothing."""
     closed = select(ai_runs.c.decided_at_ms).where(ai_runs.c.id == run.id).scalar_subquery()
     words = select(messages.c.direction).where(
         messages.c.account_id == run.account_id,

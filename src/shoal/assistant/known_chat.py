@@ -1,4 +1,4 @@
-"""What is known of a chat when a model is asked: its last lines, and what the model said in it before."""
+"""What is known of a chat when a model is asked: its last lines, and what the model answered in it before."""
 
 from __future__ import annotations
 

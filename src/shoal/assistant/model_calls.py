@@ -109,7 +109,7 @@ class ModelCalls:
         self.outcomes = Tally()
         """How the calls since the start ended: ``answered``, or why not."""
         self.held_back = Tally()
-        """How often each rail held back what a model would have said to a buyer."""
+        """How often each rail held back what a model would have sent to a buyer."""
 
     async def close(self) -> None:
         """Close the session."""

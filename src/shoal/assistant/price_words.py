@@ -102,7 +102,7 @@ class PriceWords:
 
 
 def price_words(text: str, tail: str, is_owners: Owners, owner_text: str) -> PriceWords:
-    """Return what a plain text says about prices beside the owner's own words; ``tail``: what was said before it."""
+    """Return what a plain text says about prices beside the owner's own words; ``tail``: what was sent before it."""
     concessions = [one for one in concessions_in(text) if not _is_owners(text, one, is_owners, owner_text)]
     if (without_gaps := joined(text)) != text:
         seen = {(one.kind, one.value) for one in concessions}
@@ -130,7 +130,7 @@ def price_words(text: str, tail: str, is_owners: Owners, owner_text: str) -> Pri
 
 
 def _in_halves(tail: str, text: str) -> list[Concession]:
-    """Return the concessions that begin in what was said before and end in the text."""
+    """Return the concessions that begin in what was sent before and end in the text."""
     before = _TAIL_END.sub("", joined(tail))
     whole, seam = before + joined(text).lstrip(), len(before)
     return [one for one in concessions_in(whole) if one.start < seam < one.end]

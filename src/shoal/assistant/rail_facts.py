@@ -85,7 +85,7 @@ class RailFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lowest_fen(self) -> int | None:
-        """The lowest amount that may be said: the floor, a floor of 0 too; without one the price."""
+        """The lowest amount that may be offered: the floor, a floor of 0 too; without one the price."""
         return self.price_fen if self.floor_fen is None else self.floor_fen
 
 

@@ -23,7 +23,7 @@ from shoal.storage.assistant_tables import ai_runs
 MOST_TOKENS_OUT: Final = 600
 """The longest output that is asked for: a text within the rail ``length``, and the object around it."""
 MOST_RAW: Final = 8_192
-"""How many characters of what a model said are kept."""
+"""How many characters of a model's output are kept."""
 
 Made = tuple[Reservation, Answered | ModelFailed]
 """A call that was made, with what was reserved for it."""
@@ -97,7 +97,7 @@ class Beginning:
 def note(
     connection: Connection, run_id: int, made: Sequence[Made], proposal: Proposal | None, ms: int, now_ms: int
 ) -> None:
-    """Note what was said and what it cost; the run stays open until the messages are decided."""
+    """Note the output and its cost; the run stays open until the messages are decided."""
     cost = sum(_settled(connection, reservation, outcome, now_ms) for reservation, outcome in made)
     answers = [outcome for _, outcome in made if not isinstance(outcome, ModelFailed)]
     values: dict[str, object] = {

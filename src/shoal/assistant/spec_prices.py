@@ -1,6 +1,6 @@
 """The prices of an item's specs: which amounts are fair to say of which spec. Pure.
 
-The specs are the site's words. A name only ever raises what may be said: it is compared with, and never believed.
+The specs are the site's words. A name only ever raises what may be offered: it is compared with, and never believed.
 """
 
 from __future__ import annotations
