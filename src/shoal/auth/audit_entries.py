@@ -77,7 +77,7 @@ class AuditEvent(StrEnum):
     """Too many calls in a short time."""
     KEYS_ROTATED = "keys_rotated"
     NODE_DRAINED = "node_drained"
-    """A server was told to give up its shops, or to take its share again."""
+    """A server was asked to give up its shops, or to take its share again."""
     KEY_TROUBLE = "key_trouble"
     """The server did not start because of its key."""
 

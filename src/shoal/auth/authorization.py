@@ -342,7 +342,7 @@ class Authorization:
     async def _changed(self, account_ids: Sequence[str], job: Callable[[Connection], T]) -> tuple[T, set[str]]:
         """Write, and read the accounts' grants into memory, also when the caller was cancelled during the write.
 
-        Return what ``job`` returned, and the accounts whose stored grants differ: memory may not have heard yet what
+        Return what ``job`` returned, and the accounts whose stored grants differ: memory may not know yet what
         another node changed.
         """
 

@@ -76,7 +76,7 @@ class UserReplica:
         self._away = False
         self._kept: list[Job[Any]] = []
         self.version = 0
-        """Rises whenever the rows may have changed, before the writer hears of it."""
+        """Rises whenever the rows may have changed, before the writer knows of it."""
         self._changes = self._changing = self._passed = 0
         """How many durable writes have ended, how many are under way, and how many were written through."""
         self._turn = asyncio.Lock()

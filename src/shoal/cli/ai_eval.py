@@ -63,7 +63,7 @@ def facts_in(data: bytes, name: str) -> list[dict[str, str]]:
 
 
 def report(found: dict[str, Any]) -> Table:
-    """Return a table with one row per case: the verdict, what was said, and why a case fails."""
+    """Return a table with one row per case: the verdict, what was answered, and why a case fails."""
     rows = (
         (one["name"], _short(one["question"]), _verdict(one), _text_of(one["runs"]), _reasons(one["runs"]))
         for one in found["cases"]

@@ -1,4 +1,4 @@
-"""What a shop's model is set to, and what it said in a trial, as tables and lines for a terminal."""
+"""What a shop's model is set to, and what it answered in a trial, as tables and lines for a terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fact_table(answer: Row) -> str | Table:
 
 
 def tried(answer: Row) -> str:
-    """Return what the model said, the word of each rail that holds it back, and what it cost."""
+    """Return what the model wrote, the word of each rail that holds it back, and what it cost."""
     output = answer["output"]
     lines = [words(f"ai.decisions.{answer['decision']}")]
     if output is not None and output["text"]:

@@ -1,4 +1,4 @@
-"""What models said and cost, as tables for a terminal."""
+"""What models wrote and cost, as tables for a terminal."""
 
 from __future__ import annotations
 

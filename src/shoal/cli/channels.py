@@ -1,4 +1,4 @@
-"""``shoal channels …``: where you are told of incidents, over the API."""
+"""``shoal channels …``: where you are notified of incidents, over the API."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from shoal.cli.session import chosen_url
 from shoal.cli.token_file import TokenFile
 
 _KEPT_SECONDS = 30.0
-"""A shell asks at each press of the key: what was told a moment ago is good enough."""
+"""A shell asks at each press of the key: what was returned a moment ago is good enough."""
 _ASK_SECONDS = 2.0
 
 
@@ -51,7 +51,7 @@ def _file() -> Path:
 
 
 def _kept(whose: str) -> list[str] | None:
-    """Return the ids that were told a moment ago, at the same server to the same user."""
+    """Return the ids that were returned a moment ago, at the same server to the same user."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         if 0 <= time.time() - _file().stat().st_mtime < _KEPT_SECONDS:
             kept = json.loads(_file().read_text(encoding="utf-8"))

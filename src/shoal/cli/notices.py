@@ -1,4 +1,4 @@
-"""``shoal notices …``: what was told over your channels, and what each channel tells, over the API."""
+"""``shoal notices …``: what was sent over your channels, and what each channel reports, over the API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ notices = typer.Typer(no_args_is_help=True, help=words("cli.notices.help.notices
 
 
 class LevelName(StrEnum):
-    """From which level on a channel tells, as the API names it."""
+    """From which level on a channel reports, as the API names it."""
 
     INFO = "info"
     WARNING = "warning"

@@ -43,7 +43,7 @@ def rule_facts(one: Row) -> Table:
 
 
 def made(answer: Row) -> str:
-    """Return what is said after a rule was added or edited: its id, warnings, and the change to undo."""
+    """Return what is printed after a rule was added or edited: its id, warnings, and the change to undo."""
     rule = answer["rule"]
     lines = [words("cli.rules.made", id=rule["id"], words=printable(" · ".join(rule["words"]))), saved(answer)]
     return "\n".join(

@@ -18,7 +18,7 @@ from shoal.errors import ShoalError
 VALID_MS: Final = 10_000
 """How long a call may take to arrive; nothing begins after it."""
 MOST_NUMBERS: Final = 100_000
-"""How many numbers are remembered; a node that hears of more in ten seconds refuses."""
+"""How many numbers are remembered; a node that receives more in ten seconds refuses."""
 LONGEST_HEADER: Final = 1_000
 """Longer ones are not even parsed: nested brackets could use up the stack."""
 PURPOSE: Final = "calls between nodes"

@@ -13,7 +13,7 @@ from shoal.errors import ConfigError
 log = structlog.get_logger("shoal.lease")
 
 WARNED_MS: Final = 1_000
-"""From here on an administrator is told."""
+"""From here on an administrator is notified."""
 MOST_MS: Final = 10_000
 """From here on a server does not join, and gives up its shops to servers whose clocks are right."""
 
@@ -21,7 +21,7 @@ MOST_MS: Final = 10_000
 def certainly_ahead(asked_ms: int, database_ms: int, took_seconds: float) -> int:
     """Return how far this machine's clock certainly is ahead, in milliseconds; negative: behind.
 
-    The database said its time at some moment between the question and the answer; what the way may explain does not
+    The database read its clock at some moment between the question and the answer; what the way may explain does not
     count. ``asked_ms``: this machine's time at the question.
     """
     ahead_ms = asked_ms - database_ms
@@ -38,7 +38,7 @@ class ClockOffset:
         self._is_warned = False
 
     def note(self, asked_ms: int, database_ms: int, took_seconds: float) -> None:
-        """Measure like ``certainly_ahead``, and tell when the clock begins to differ, and when it agrees again."""
+        """Measure like ``certainly_ahead``, and report when the clock begins to differ, and when it agrees again."""
         self.ms = certainly_ahead(asked_ms, database_ms, took_seconds)
         if (abs(self.ms) > WARNED_MS) is self._is_warned:
             return

@@ -74,7 +74,7 @@ class ClusterOwnership:
         self._mine: dict[int, int] = {}
         self._handover = Handover(self._times)
         self._leaving: set[int] = set()
-        """Shards that were given up, while the database has not said so: they may be free at any moment."""
+        """Shards that were given up, while the database has not confirmed it: they may be free at any moment."""
         self._listener: ShardListener | None = None
         self._keeping: list[asyncio.Task[None]] = []
         self._lapse = DeadlineTimer(boot_clock, lambda: self._deadline, self._publish)
@@ -129,12 +129,12 @@ class ClusterOwnership:
         return lease_check(lambda: self._rows, lambda: self._deadline, self._times)
 
     def database_ms(self) -> int:
-        """Return the time by the database's clock, as it was told at the last renewal."""
+        """Return the time by the database's clock, as it was returned at the last renewal."""
         return self._database_clock + round(boot_clock() * 1000)
 
     @property
     def draining(self) -> bool:
-        """Return whether this node was told to give up its shards and to take none."""
+        """Return whether this node was asked to give up its shards and to take none."""
         return self._draining
 
     # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +216,7 @@ class ClusterOwnership:
     async def _keep_renewing(self) -> None:
         while True:
             await asyncio.sleep(self._times.renew_seconds)
-            while (renewed := await self._on(self._renewals, self._renew)) is None:  # noqa: ASYNC110  no event tells it
+            while (renewed := await self._on(self._renewals, self._renew)) is None:  # noqa: ASYNC110  no event reports it
                 await asyncio.sleep(min(1.0, self._times.renew_seconds / 5))  # the database does not answer
             if renewed:
                 self._arm()
@@ -266,7 +266,7 @@ class ClusterOwnership:
             self._leaving.clear()
             if self._listener is not None and gone:
                 await self._listener.lost(gone)
-            while not self._still and not await self._on(self._renewals, self._rejoin):  # noqa: ASYNC110  no event tells it
+            while not self._still and not await self._on(self._renewals, self._rejoin):  # noqa: ASYNC110  no event reports it
                 await asyncio.sleep(min(1.0, self._times.renew_seconds))
         self._arm()
 
@@ -348,7 +348,7 @@ class ClusterOwnership:
 
     def _free(self) -> None:
         """Free the shards that leave. While no answer came they are neither run again nor forgotten: a COMMIT of which
-        nothing was heard may arrive later, but not after another transaction wrote the same rows."""
+        no answer was received may arrive later, but not after another transaction wrote the same rows."""
         if self._engine is None or self._rows is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Tells the event loop that a lease's deadline has passed, by the clock by which the deadline is counted."""
+"""Notifies the event loop that a lease's deadline has passed, by the clock by which the deadline is counted."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class LocalDuties:
 
 
 class ClusterDuties:
-    """The duties of one of several servers; a ``ShardListener``, told of the shards that it claims and loses."""
+    """The duties of one of several servers; a ``ShardListener``, notified of the shards that it claims and loses."""
 
     def __init__(self, ownership: ClusterOwnership) -> None:
         self._ownership = ownership
@@ -195,13 +195,13 @@ async def _until_done(duty: Duty, work: Work) -> None:
 
 
 class InTurn:
-    """Several listeners as one: each is told of claimed shards after the one before has begun; of losses at once."""
+    """Several listeners as one: each learns of claimed shards after the one before has begun; of losses at once."""
 
     def __init__(self, listeners: Iterable[ShardListener]) -> None:
         self._listeners = tuple(listeners)
 
     async def claimed(self, shards: Collection[int]) -> None:
-        """Tell one after the other."""
+        """Notify one after the other."""
         for listener in self._listeners:
             await listener.claimed(shards)
 

@@ -85,7 +85,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class _NotDoneError(Exception):
-    """The call was certainly not carried out. ``how`` ends the code of what is told after two of them."""
+    """The call was certainly not carried out. ``how`` ends the code of what is reported after two of them."""
 
     def __init__(self, why: str, how: str = "unreachable") -> None:
         super().__init__(why)
@@ -199,7 +199,7 @@ class NodeCalls:
         calling = asyncio.create_task(self._call(node, operation, content, seconds), name=f"call:{operation}")
         mine = self._ownership
 
-        def has_taken(taker: str) -> bool:  # this node hears of what it claimed a little later than the database
+        def has_taken(taker: str) -> bool:  # this node learns what it claimed a little later than the database
             return taker != mine.name or (node.shard is not None and mine.owns_shard(node.shard))
 
         left = until_left(self._database, node.name, node.inc, node.shard, has_taken)
@@ -253,7 +253,7 @@ class NodeCalls:
         return await self._database.read(lambda connection: other_nodes(connection, self._ownership.name))
 
     async def listen(self, node: Node, operation: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
-        """Yield what another node goes on telling, one signed line after the other. It ends with an exception:
+        """Yield what another node goes on sending, one signed line after the other. It ends with an exception:
         ``OwnerAway``, or ``AnswerLost`` once a line was missed, is not that node's, or none came in time."""
         name, _ = self.me
         signature, number = self.signer.signed(operation, b"{}", to=node.name, to_inc=node.inc, by=name)

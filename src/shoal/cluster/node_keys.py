@@ -39,7 +39,7 @@ class NodeKeys:
 
     @classmethod
     def read(cls, stored: str) -> Self:
-        """Return those of a row; a server that has not said so yet has none."""
+        """Return those of a row; a server that has not reported them yet has none."""
         origin, _, ids = stored.partition(":")
         return cls(tuple(ids.split(",")) if ids else (), origin == "setting")
 

@@ -114,7 +114,7 @@ class NodeWatch:
     async def _reported_by(
         self, node: str, revs: Mapping[str, int], revive: Collection[str], within_seconds: float
     ) -> dict[str, RemoteState] | ShoalError:
-        """Return what a node tells, or why it tells nothing. One that was silent is not asked again at once only to
+        """Return what a node reports, or why it reports nothing. One that was silent is not asked again at once only to
         see."""
         now = asyncio.get_running_loop().time()
         until, before = self._silent.get(node, (0.0, None))
@@ -145,8 +145,8 @@ def read_owners(connection: Connection, names: Collection[str]) -> dict[int, str
 
 
 def _read_states(answer: Mapping[str, Any], node: str) -> dict[str, RemoteState]:
-    """Return observations as another node told them. Raises ``AnswerLost`` for what only a newer version understands:
-    the node has not told it then."""
+    """Return observations as another node sent them. Raises ``AnswerLost`` for what only a newer version understands:
+    the node has not reported it then."""
     try:
         seen = msgspec.convert(answer.get("seen"), dict[str, Observation])
     except msgspec.ValidationError as error:
@@ -156,6 +156,6 @@ def _read_states(answer: Mapping[str, Any], node: str) -> dict[str, RemoteState]
 
 
 def facts_of(observation: Observation) -> dict[str, Any]:
-    """Return the facts of an observation, as one node tells them to another: those that are not as usual."""
+    """Return the facts of an observation, as one node sends them to another: those that are not as usual."""
     usual = _NOTHING_SEEN
     return {name: value for name in OBSERVED_FIELDS if (value := getattr(observation, name)) != getattr(usual, name)}

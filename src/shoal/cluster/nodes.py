@@ -77,7 +77,7 @@ class Nodes:
         self._ownership = ownership
         self.calls = calls
         self.figures: Callable[[], Awaitable[bytes]] | None = None
-        """What this node tells Prometheus, when it was set to tell it."""
+        """What this node reports to Prometheus, when it was set to report it."""
 
     @property
     def worker(self) -> str | None:

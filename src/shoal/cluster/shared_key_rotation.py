@@ -193,7 +193,7 @@ class SharedKeyRotation(KeyRotation):
 
 
 def _not_sealing(nodes: dict[str, NodeKeys], key: str) -> tuple[str, ...]:
-    """Return the living servers that have not said that they seal with this key."""
+    """Return the living servers that have not reported that they seal with this key."""
     return tuple(name for name, keys in nodes.items() if keys.ids[:1] != (key,))
 
 

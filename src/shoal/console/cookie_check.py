@@ -33,7 +33,7 @@ class CookieFindings(BaseModel):
     missing_renewable: list[str]
     fingerprint: str
     browser: str
-    """The browser that the cookie came from; empty when the text does not tell."""
+    """The browser that the cookie came from; empty when the text does not name it."""
     cookie_expires_at: str | None
 
 

@@ -1,4 +1,4 @@
-"""Hears the events of the other nodes while this one has readers: one link to each living node, over HTTP.
+"""Receives the events of the other nodes while this one has readers: one link to each living node, over HTTP.
 
 What comes over a link is published here only. When a link breaks, and when one begins, readers start again from a
 snapshot: what was sent in the meantime is lost.
@@ -28,7 +28,7 @@ log = structlog.get_logger("shoal.stream")
 
 EVENTS: Final = "events"
 BEAT_SECONDS: Final = 2.0
-"""A node tells something so often, if only how far it is."""
+"""A node sends something so often, if only how far it is."""
 SILENCE_SECONDS: Final = 6.0
 LOOK_SECONDS: Final = 1.0
 """How often it is asked which nodes there are."""

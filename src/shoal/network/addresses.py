@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 Network = IPv4Network | IPv6Network
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
-"""Where a server listens that is not told otherwise."""
+"""Where a server listens without another setting."""
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62}\.?)+")
 _LONGEST_NAME = 253
 

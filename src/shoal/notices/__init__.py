@@ -1,1 +1,1 @@
-"""Incidents, and who is told of them over which channel."""
+"""Incidents, and who is notified of them over which channel."""

@@ -73,7 +73,7 @@ def close_every_other_way(proxy_port: int) -> None:
 
 
 def bind_requests(authorities: str) -> None:
-    """Let each HTTP request use its work's pass and tell its work how it went."""
+    """Let each HTTP request use its work's pass and report to its work how it went."""
     import requests  # noqa: PLC0415  only this process needs it
     from urllib3.connection import HTTPConnection  # noqa: PLC0415
 

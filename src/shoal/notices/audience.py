@@ -1,4 +1,4 @@
-"""Who is told of an incident: the users whom it concerns, and those of their channels that ask for it."""
+"""Who is notified of an incident: the users whom it concerns, and those of their channels that ask for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CHANNELS: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subscription:
-    """Of what a channel tells; an empty set does not limit. Tags are accounts too, once accounts have tags."""
+    """What a channel reports; an empty set does not limit. Tags are accounts too, once accounts have tags."""
 
     kinds: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ class Subscription:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelToNotify:
-    """A channel that is told of an incident."""
+    """A channel that is notified of an incident."""
 
     id: int
     quiet: QuietHours | None
@@ -65,7 +65,7 @@ def users_concerned(connection: Connection, account_id: str | None, user_id: int
 def channels_to_notify(
     connection: Connection, kind: str, account_id: str | None, user_id: int | None
 ) -> list[ChannelToNotify]:
-    """Return the channels that are told of an incident, each once."""
+    """Return the channels that are notified of an incident, each once."""
     concerned = users_concerned(connection, account_id, user_id)
     found: dict[int, ChannelToNotify] = {}
     query = _CHANNELS.where(channels.c.user_id.in_(sorted(concerned)))
@@ -76,12 +76,12 @@ def channels_to_notify(
 
 
 def asks_for(least: str, kind: str) -> bool:
-    """Return whether a channel that is told from a level on is told of that kind."""
+    """Return whether a channel that is notified from a level on is notified of that kind."""
     return POLICIES[IncidentKind(kind)].level.rank >= Level(least).rank
 
 
 def quiet_of(row: Any) -> QuietHours | None:
-    """Return the quiet hours of a channel's row; none when they cannot be read: it is better to be told."""
+    """Return the quiet hours of a channel's row; none when they cannot be read: it is better to be notified."""
     try:
         return quiet_hours_of(row["quiet_from"], row["quiet_to"], row["quiet_zone"])
     except ValueError:

@@ -19,7 +19,7 @@ LONGEST: Final = 200
 
 
 def may_quote(parts: Sequence[NoticePart]) -> bool:
-    """Return whether a notice tells about one buyer who waits, and of nothing else."""
+    """Return whether a notice reports one buyer who waits, and nothing else."""
     return len(parts) == 1 and parts[0].kind is IncidentKind.BUYER_WAITS and parts[0].phase is Phase.BEGIN
 
 

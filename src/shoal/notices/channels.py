@@ -1,4 +1,4 @@
-"""Channels: where a user is told of incidents, and of which. The address is sealed and never shown again."""
+"""Channels: where a user is notified of incidents, and of which. The address is sealed and never shown again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_CHANNELS: Final = 20
 """How many channels one user may have."""
 MOST_NAME: Final = 80
 GONE: Final = "gone"
-"""Why a channel is off: its service said that the address is no more."""
+"""Why a channel is off: its service answered that the address is no more."""
 _COLUMN: Final = "channels.address"
 _COLUMNS: Final = [column for column in channels.c if column.name != "address_sealed"]
 
@@ -220,17 +220,17 @@ class ChannelStore:
         await self._database.write(job)
 
     async def subscription(self, channel_id: int) -> Subscription:
-        """Return of what a channel tells."""
+        """Return what a channel reports."""
         return await self._database.read(lambda connection: subscription_of(connection, channel_id))
 
     async def subscriptions(self, user_id: int) -> dict[int, Subscription]:
-        """Return of what each channel of a user tells, by the channel's id."""
+        """Return what each channel of a user reports, by the channel's id."""
         return await self._database.read(lambda connection: subscriptions_of(connection, user_id))
 
     async def subscribe(
         self, user_id: int, channel_id: int, edit: Callable[[Subscription], Subscription]
     ) -> tuple[Channel, Subscription]:
-        """Change of what a channel tells; return the channel and that. Raises ``UnknownChannel``, ``InvalidInput``."""
+        """Change what a channel reports; return the channel and that. Raises ``UnknownChannel``, ``InvalidInput``."""
 
         def job(connection: Connection) -> tuple[Channel, Subscription]:
             channel = _of(connection, user_id, channel_id, lock=True)

@@ -43,7 +43,7 @@ class Incident:
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """One notice of a user's channel; a digest has no ``incident_id``, and what it tells has its ``digest_id``."""
+    """One notice of a user's channel; a digest has no ``incident_id``, and what it reports has its ``digest_id``."""
 
     id: int
     incident_id: int | None

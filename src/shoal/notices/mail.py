@@ -17,7 +17,7 @@ from shoal.notices.transport import Failure, Message, Outcome, Sent
 SEND_SECONDS: Final = 18.0
 """The longest time for one mail, from the connection on."""
 _OURSELVES: Final = "[127.0.0.1]"
-"""The name in the greeting: the machine's own name would be looked up, and told to the mail server."""
+"""The name in the greeting: the machine's own name would be looked up, and sent to the mail server."""
 
 
 def mail_of(fields: Fields, message: Message) -> EmailMessage:

@@ -1,4 +1,4 @@
-"""What a server has for notices: channels, the way to send over them, the loop that tells, and webhooks."""
+"""What a server has for notices: channels, the way to send over them, the loop that notifies, and webhooks."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def open_notices(
     settings: Settings,
     settled: Callable[[], Position | None] = lambda: None,
 ) -> AsyncIterator[NoticeComponents]:
-    """Open the components for notices and webhooks, and start the loops that tell about incidents and post events.
+    """Open the components for notices and webhooks, and start the loops that report incidents and post events.
 
     ``settled``: up to where events can be read when several servers write; else ``None``.
 

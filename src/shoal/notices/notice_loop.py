@@ -1,4 +1,4 @@
-"""The loop that tells: plans the notices of due incidents, and sends what each channel has to send.
+"""The loop that notifies: plans the notices of due incidents, and sends what each channel has to send.
 
 What is sent is stored before it leaves and after it was answered, so a death of the server loses nothing: what was
 being sent then is sent once more, marked. Each channel has a task of its own while it has something to send, so one
@@ -61,7 +61,7 @@ class NoticeLoop:
         look_seconds: float = LOOK_SECONDS,
         send_seconds: float = SEND_SECONDS,
     ) -> None:
-        """``owns`` returns whether this server certainly is the only one of its database; else nothing is told."""
+        """``owns`` returns whether this server certainly is the only one of its database; else nothing is sent."""
         self._database = database
         self._transport = transport
         self._public_url = public_url
@@ -84,7 +84,7 @@ class NoticeLoop:
         self._task = asyncio.create_task(self.serve(), name="notices")
 
     async def serve(self) -> None:
-        """Tell until this is cancelled; then let the sendings under way end for a moment."""
+        """Notify until this is cancelled; then let the sendings under way end for a moment."""
         self._closing = False
         try:
             await self._keep()

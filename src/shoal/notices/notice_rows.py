@@ -52,7 +52,7 @@ class NoticePart:
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A notice that is being sent; a digest has several ``told``."""
+    """A notice that is being sent; a digest has several ``parts``."""
 
     notice_id: int
     channel_id: int
@@ -65,7 +65,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def level(self) -> Level:
-        """The highest level of what it tells; that something is over is not pressing."""
+        """The highest level of what it reports; that something is over is not pressing."""
         levels = (POLICIES[one.kind].level for one in self.parts if one.phase is not Phase.END)
         return max(levels, key=lambda level: level.rank, default=Level.INFO)
 
@@ -115,7 +115,7 @@ def _let_members_follow(connection: Connection) -> None:
 def release_unsent(connection: Connection, busy: Collection[int]) -> int:
     """Let notices wait again that were marked as being sent although no channel of ``busy`` sends them.
 
-    The mark was stored, but the caller was told that this is not known; so nothing left.
+    The mark was stored, but the caller learnt that this is not known; so nothing left.
     """
     idle = (text(TO_SEND), notices.c.state == NoticeState.SENDING.value, notices.c.channel_id.not_in(busy))
     values = {"state": NoticeState.WAITING.value, "tries": notices.c.tries - 1}
@@ -166,7 +166,7 @@ def _due(connection: Connection, channel_id: int, now_ms: int) -> list[Any]:
 
 
 def _known(connection: Connection, due: list[Any], now_ms: int) -> list[Any]:
-    """Return the notices that this version can tell, and look at the others, which a later one stored, in a while."""
+    """Return the notices that this version can report, and look at the others, which a later one stored, in a while."""
     strange = [row["id"] for row in due if row["kind"] not in {None, *IncidentKind}]
     if strange:
         later = update(notices).where(notices.c.id.in_(strange))
@@ -175,7 +175,7 @@ def _known(connection: Connection, due: list[Any], now_ms: int) -> list[Any]:
 
 
 def _parts_by_notice(connection: Connection, due: Sequence[Any]) -> dict[int, list[Any]]:
-    """Return what each notice tells: itself, or the parts of a digest."""
+    """Return what each notice reports: itself, or the parts of a digest."""
     by_notice = {row["id"]: [row] if row["incident_id"] is not None else [] for row in due}
     digests = [number for number, parts in by_notice.items() if not parts]
     if digests:
@@ -210,7 +210,7 @@ def _drop(connection: Connection, ids: list[int], now_ms: int) -> None:
 
 
 def _passes(part: Any) -> bool:
-    """Return whether what a notice tells is sent in quiet hours too."""
+    """Return whether what a notice reports is sent in quiet hours too."""
     return passes_quiet_hours(part["phase"], POLICIES[IncidentKind(part["kind"])].level)
 
 
@@ -304,7 +304,7 @@ def _parts(connection: Connection, notice_id: int) -> tuple[NoticePart, ...]:
 
 
 def settle(connection: Connection, one: Claim, sent: Sent, now_ms: int) -> NoticeState:
-    """Store how a sending ended, for a digest and all that it tells. Return its state."""
+    """Store how a sending ended, for a digest and all that it reports. Return its state."""
     state, due_at_ms = _after(one, sent, now_ms)
     at_rest = due_at_ms is None
     result = Sent(outcome=sent.outcome) if state is NoticeState.SENT else sent

@@ -1,4 +1,4 @@
-"""Plans notices: looks at the incidents that are due, and adds a notice for each channel that is told."""
+"""Plans notices: looks at the incidents that are due, and adds a notice for each channel that is notified."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger("shoal.notices")
 AT_ONCE: Final = 20
 """How many incidents one transaction plans. With ten channels each that takes the writer some 30 ms."""
 SHORTEST_MS: Final = 5_000
-"""What was over sooner is not told, whatever its kind, unless it was told by then."""
+"""What was over sooner is not reported, whatever its kind, unless it was reported by then."""
 _IS_DUE = select(exists().where(text(TO_PLAN), incidents.c.due_at_ms <= bindparam("now_ms", type_=BigInteger)))
 _DAY_MS: Final = 24 * 3_600_000
 _LOOK_AGAIN_MS: Final = 1_000
@@ -40,7 +40,7 @@ def plan_due(connection: Connection, now_ms: int) -> int:
     for row in rows:
         try:
             values = _planned(connection, row, now_ms)
-        except (LookupError, TypeError, ValueError):  # a defect of one keeps no other from being told
+        except (LookupError, TypeError, ValueError):  # a defect of one keeps no other from being reported
             log.exception("an incident cannot be planned", incident=row["id"])
             values = {"due_at_ms": now_ms + _AFTER_DEFECT_MS}
         connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(values))
@@ -67,7 +67,7 @@ def _planned(connection: Connection, row: Any, now_ms: int) -> dict[str, Any]:
         return {"told_at_ms": now_ms, **later}
     states = _begun(connection, row["id"])
     if not is_open and any(state is NoticeState.SENDING for state, _ in states.values()):
-        return {"due_at_ms": now_ms + _LOOK_AGAIN_MS}  # whether its end is told depends on how that goes
+        return {"due_at_ms": now_ms + _LOOK_AGAIN_MS}  # whether its end is reported depends on how that goes
     to_notify = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
     known = [one for one in to_notify if one.id in states and _is_notified(*states[one.id])]
     _add(connection, row, Phase.REMINDER if is_open else Phase.END, known, now_ms)

@@ -1,4 +1,4 @@
-"""When incidents are told, how notices are grouped, and when a failed one is tried again. Pure."""
+"""When incidents are reported, how notices are grouped, and when a failed one is tried again. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_DOUBLINGS: Final = 8
 
 
 class Phase(StrEnum):
-    """What of an incident a notice tells."""
+    """What of an incident a notice reports."""
 
     BEGIN = "begin"
     REMINDER = "reminder"
@@ -56,7 +56,7 @@ class NoticeState(StrEnum):
 
 
 def notified_from_ms(policy: Policy, opened_at_ms: int, times_before: int) -> int:
-    """Return from when on an incident is told. ``times_before``: how often it was told within the last day."""
+    """Return from when on an incident is reported. ``times_before``: how often it was within the last day."""
     doublings = min(times_before, MOST_DOUBLINGS) if policy.heals else 0
     return opened_at_ms + policy.hold_ms * (1 << doublings)
 

@@ -89,7 +89,7 @@ class PushSender:
 
 
 def payload_of(message: Message) -> bytes:
-    """Return what the browser is told, in at most ``MOST_PAYLOAD`` bytes."""
+    """Return what the browser is sent, in at most ``MOST_PAYLOAD`` bytes."""
     payload = {
         "title": message.title,
         "body": message.body,
@@ -136,7 +136,7 @@ def encrypted(
 def contact_of(site: str) -> str:
     """Return who sends, for the push service: the address at which the browser reached the console.
 
-    Apple's refuses names that cannot be public; then there is none to tell.
+    Apple's refuses names that cannot be public; then there is none to name.
     """
     host = urlsplit(site).hostname or ""
     return f"https://{host if _DOMAIN.fullmatch(host) else 'localhost'}"

@@ -1,4 +1,4 @@
-"""What a browser gives so that it can be told by web push: its address at a push service, and its keys."""
+"""What a browser gives so that it can be notified by web push: its address at a push service, and its keys."""
 
 from __future__ import annotations
 

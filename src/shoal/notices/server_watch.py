@@ -15,7 +15,7 @@ from shoal.storage.incident_rows import SERVER, Opening, close_incidents, open_i
 
 class ServerWatch:
     """Looks at the server itself. A database that takes no writes can only be noted once it takes them again; ``alarm``
-    tells about it before."""
+    reports it before."""
 
     def __init__(
         self,

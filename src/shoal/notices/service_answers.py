@@ -23,7 +23,7 @@ _GOOD: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "telegram": {"ok": (True,)},
     "qq": {"code": (0,), "success": (True,)},
 }
-"""Of each service the keys that tell the outcome, and their good values. All that are there must be good."""
+"""Of each service the keys that hold the outcome, and their good values. All that are there must be good."""
 _INSIDE: Final[dict[str, dict[str, tuple[Any, ...]]]] = {"serverchan": {"errno": (0,)}, "wxpusher": {"code": (1000,)}}
 """The same for what stands in ``data``: a call that was taken may have failed for its only reader."""
 _LIMITED: Final[dict[str, tuple[str, dict[int, float]]]] = {

@@ -1,4 +1,4 @@
-"""Tells administrators that the database takes no writes while it takes none: no notice can be stored then."""
+"""Notifies administrators that the database takes no writes while it takes none: no notice can be stored then."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = structlog.get_logger("shoal.notices")
 TRY_EVERY_MS: Final = 60_000
 """How often channels are tried again that refused."""
 REST_MS: Final = 10 * 60_000
-"""For how long a database that fails once more is not told of again."""
+"""For how long a database that fails once more is not reported again."""
 SEND_SECONDS: Final = 30.0
 _KIND: Final = IncidentKind.STORE_DEGRADED
 _STATES: Final = {Outcome.SENT: NoticeState.SENT, Outcome.UNCERTAIN: NoticeState.UNCERTAIN}
@@ -50,7 +50,7 @@ class StoreAlarm:
         self._next_ms = 0
 
     async def notify(self, since_ms: int) -> None:
-        """Tell the channels that are not told yet, if it has lasted for its hold. Raises ``StoreError``."""
+        """Notify the channels that are not notified yet, if it has lasted for its hold. Raises ``StoreError``."""
         now = self._now_ms()
         if now < max(self._next_ms, since_ms + POLICIES[_KIND].hold_ms):
             return
@@ -59,7 +59,7 @@ class StoreAlarm:
         await asyncio.gather(*(self._send(number, language, since_ms) for number, language in left))
 
     async def store(self, since_ms: int) -> None:
-        """Store the incident, which is over, and what was told of it. Raises ``StoreError``."""
+        """Store the incident, which is over, and what was sent about it. Raises ``StoreError``."""
         now = self._now_ms()
         await self._database.write(lambda connection: _store(connection, since_ms, now, self._notified))
         if self._notified:

@@ -1,4 +1,4 @@
-"""What channels tell about, as rows. A channel without a row tells about nothing."""
+"""What channels report, as rows. A channel without a row reports nothing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LISTS: Final = ("kinds", "accounts", "tags")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subscription:
-    """What a channel tells about. An empty list does not limit; with all of them empty, it tells about everything.
+    """What a channel reports. An empty list does not limit; with all of them empty, it reports everything.
 
-    ``nothing``: it tells about nothing, whatever the lists say.
+    ``nothing``: it reports nothing, whatever the lists say.
     """
 
     kinds: tuple[str, ...] = ()
@@ -41,17 +41,17 @@ class Subscription:
             raise InvalidInput("a list is long", code="subscription_too_long", limit=MOST_OF_A_LIST)
 
     def covers(self, account_id: str) -> bool:
-        """Return whether it tells about that account."""
+        """Return whether it reports incidents of that account."""
         return not self.nothing and (account_id in self.accounts or not self.accounts)
 
     def with_account(self, account_id: str) -> Subscription:
-        """Return one that tells about that account too."""
+        """Return one that reports incidents of that account too."""
         if self.covers(account_id):
             return self
         return replace(self, accounts=(*self.accounts, account_id), nothing=False)
 
     def without_account(self, account_id: str, every: Collection[str]) -> Subscription:
-        """Return one that does not tell about that account. ``every``: of which accounts one without a limit tells."""
+        """Return one that reports none of that account. ``every``: the accounts of one without a limit."""
         left = tuple(one for one in self.accounts or tuple(every) if one != account_id)
         return replace(self, accounts=left, nothing=self.nothing or not left)
 
@@ -60,13 +60,13 @@ EVERYTHING: Final = Subscription()
 
 
 def subscription_of(connection: Connection, channel_id: int) -> Subscription:
-    """Return of what a channel tells."""
+    """Return what a channel reports."""
     query = select(subscriptions).where(subscriptions.c.channel_id == channel_id).order_by(subscriptions.c.id)
     return _subscription(connection.execute(query).mappings().first())
 
 
 def subscriptions_of(connection: Connection, user_id: int) -> dict[int, Subscription]:
-    """Return of what each channel of a user tells, by the channel's id."""
+    """Return what each channel of a user reports, by the channel's id."""
     query = (
         select(channels.c.id.label("of_channel"), subscriptions)
         .outerjoin(subscriptions, subscriptions.c.channel_id == channels.c.id)
@@ -78,7 +78,7 @@ def subscriptions_of(connection: Connection, user_id: int) -> dict[int, Subscrip
 
 
 def set_subscription(connection: Connection, channel_id: int, wanted: Subscription) -> None:
-    """Set of what a channel tells."""
+    """Set what a channel reports."""
     connection.execute(delete(subscriptions).where(subscriptions.c.channel_id == channel_id))
     if not wanted.nothing:
         lists = {name: _text(getattr(wanted, name)) for name in _LISTS}

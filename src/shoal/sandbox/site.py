@@ -315,7 +315,7 @@ class Site:
         return message
 
     def echo(self, chat: Chat, message: Message) -> None:
-        """Push to the seller what the seller said."""
+        """Push to the seller what the seller wrote."""
         line = self.chat_line(chat, message, need_push=not self.is_real)
         self.push_payload(chat.seller_id, codec.chat_message(line))
 

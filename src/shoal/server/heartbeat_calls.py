@@ -58,7 +58,7 @@ class HeartbeatCalls:
                 await asyncio.sleep(self._every_seconds)
 
     async def _call(self, session: aiohttp.ClientSession) -> str:
-        """Call once; return why it was not heard, or an empty text."""
+        """Call once; return why it was not received, or an empty text."""
         try:
             async with session.get(self._url, timeout=aiohttp.ClientTimeout(total=CALL_SECONDS)) as response:
                 return "" if response.status < 400 else f"HTTP {response.status}"

@@ -218,7 +218,7 @@ def _warn_of_closed_doors(settings: Settings) -> None:
 def _end_at_signals(server: _Server) -> Callable[[bool], None]:
     """End a server that has started at SIGINT or SIGTERM; at a second one without grace. Cancel one that starts.
 
-    Return what ends it likewise; it is told whether to end without grace.
+    Return what ends it likewise; it is called with whether to end without grace.
     """
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()

@@ -54,7 +54,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     follower: Follower | None
     """Follows other nodes, when there may be some."""
     event_links: EventLinks | None
-    """Hears the events of other nodes while this one has readers."""
+    """Receives the events of other nodes while this one has readers."""
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
@@ -136,7 +136,7 @@ async def open_accounts(
 
 
 def _listener(node: ClusterOwnership, storage: Storage, manager: CookieManager, connections: Connections) -> InTurn:
-    """Return what is told of the shards that this server claims and loses."""
+    """Return the listener for the shards that this server claims and loses."""
     deps = connections.deps
     duties = [] if storage.shared_duties is None else [storage.shared_duties]
     work = ClaimedWork(storage.database, deps.message_log, deps.order_store, node.fence)
@@ -184,7 +184,7 @@ async def _followed(
 def _linked(
     closing: Closing, followed: Following | None, nodes: Nodes, manager: CookieManager, published: PublishedAccounts
 ) -> EventLinks | None:
-    """Return what hears other nodes, if there may be some."""
+    """Return what receives events of other nodes, if there may be some."""
     if followed is None or nodes.calls is None:
         return None
     links = EventLinks(

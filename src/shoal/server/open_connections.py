@@ -195,7 +195,7 @@ def _open_item_pages(storage: Storage, item_lists: ItemLists, closing: Closing) 
 async def _note_list(
     storage: Storage, items: KnownItemStore, account: Account, listed: Mapping[str, ListedItem]
 ) -> None:
-    """Store what a list told, as the server that runs the account."""
+    """Store what a list held, as the server that runs the account."""
     fence = storage.node.fence(account.id) if storage.node is not None else None
     with carrying([fence] if fence is not None else []):
         await items.note_from_list(account.id, listed)

@@ -123,7 +123,7 @@ async def open_storage(settings: Settings, *, stays_drained: bool = False) -> As
                 lost_commits=lost_commits,
             )
         except Exception:
-            await database.checked()  # damage explains what could not be opened, and is told instead
+            await database.checked()  # damage explains what could not be opened, and is reported instead
             raise
 
 

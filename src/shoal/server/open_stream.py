@@ -43,7 +43,7 @@ async def following(
 
     async def published_all() -> None:
         await database.group_writer.settled()
-        await asyncio.sleep(0)  # what the writing thread has handed over is told before this goes on
+        await asyncio.sleep(0)  # what the writing thread has handed over is published before this goes on
 
     async with Closing() as closing:
         follower = Follower(store.stream, published, lost=lost)

@@ -1,4 +1,4 @@
-"""Tells the service manager that started the server (systemd, Podman) that it is ready, alive, and ends.
+"""Notifies the service manager that started the server (systemd, Podman) that it is ready, alive, and ends.
 
 The protocol is that of ``sd_notify(3)``: datagrams of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names.
 """
@@ -47,12 +47,12 @@ class ServiceManager:
         return cls(environment.get("NOTIFY_SOCKET", ""), watchdog_seconds=seconds)
 
     def ready(self) -> None:
-        """Tell that the server listens, and then, as often as the watchdog wants to hear it, that it lives."""
+        """Report that the server listens, and then, as often as the watchdog asks for it, that it lives."""
         if self._address and self._task is None:
             self._task = asyncio.create_task(self._keep(), name="service manager")
 
     def stopping(self) -> None:
-        """Tell that the server ends. Signs of life go on until ``close``."""
+        """Report that the server ends. Signs of life go on until ``close``."""
         if self._address:
             self._send(_STOPPING)
 
@@ -75,7 +75,7 @@ class ServiceManager:
             self._socket = None
 
     async def _keep(self) -> None:
-        while not self._send(_READY):  # noqa: ASYNC110  the manager does not tell when it has read
+        while not self._send(_READY):  # noqa: ASYNC110  the manager does not report when it has read
             await asyncio.sleep(_AGAIN_SECONDS)
         while self.every_seconds is not None:
             self._send(_ALIVE)
@@ -100,7 +100,7 @@ class ServiceManager:
 
 
 class ParentNotices:
-    """What a parent without an event loop tells the service manager: its own loop asks when the next sign is due."""
+    """What a parent without an event loop sends to the service manager: its own loop asks when the next sign is due."""
 
     def __init__(self, manager: ServiceManager) -> None:
         self._manager = manager
@@ -113,16 +113,16 @@ class ParentNotices:
         return cls(ServiceManager.named_in(environment, process))
 
     def ready(self) -> None:
-        """Tell, once, that all workers serve."""
+        """Report, once, that all workers serve."""
         if not self._is_ready:
             self._is_ready = self._manager.notify(_READY)
 
     def stopping(self) -> None:
-        """Tell that the server ends."""
+        """Report that the server ends."""
         self._manager.stopping()
 
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Report nothing any more."""
         self._manager.hang_up()
 
     def alive_in(self) -> float:

@@ -35,14 +35,14 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     is_again: bool = False
 
     def ready(self) -> None:
-        """Tell the parent that this worker serves. A parent that has died is noticed elsewhere."""
+        """Report to the parent that this worker serves. A parent that has died is noticed elsewhere."""
         try:
             self.line.send(READY)
         except OSError as error:
             log.warning("the parent does not hear", why=error.strerror)
 
     def listen(self, *, end: Callable[[bool], None], look: Callable[[], None]) -> None:
-        """Hear the parent on the running loop. ``end`` is called with whether to end without grace."""
+        """Receive the parent's words on the running loop. ``end`` is called with whether to end without grace."""
         loop = asyncio.get_running_loop()
 
         def read() -> None:

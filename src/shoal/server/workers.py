@@ -147,7 +147,7 @@ class Workers:
         words = b""
         with contextlib.suppress(OSError):
             words = place.line.recv(64) if place.line is not None else b""
-        if not words:  # it has ended, or is about to: SIGCHLD tells
+        if not words:  # it has ended, or is about to: SIGCHLD reports it
             _hang_up(place)
             return
         place.is_ready = True
@@ -199,7 +199,7 @@ class Workers:
             signal.set_wakeup_fd(-1)
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
-            os.setsid()  # Ctrl-C is meant for the parent, which tells the workers once
+            os.setsid()  # Ctrl-C is meant for the parent, which notifies the workers once
             for end in (self._wake, self._wakeup, *parents, *(one.inner for one in self._places if one is not place)):
                 end.close()
             os.environ.pop("NOTIFY_SOCKET", None)
@@ -225,7 +225,7 @@ class Workers:
                 self._ended(place, os.waitstatus_to_exitcode(status))
 
     def _ended(self, place: _Place, status: int) -> None:
-        """Free the shards of a worker that has ended, tell the others, and let it start again."""
+        """Free the shards of a worker that has ended, notify the others, and let it start again."""
         began = time.monotonic()
         place.pid, place.is_ready = 0, False
         _hang_up(place)

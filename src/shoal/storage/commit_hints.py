@@ -41,7 +41,7 @@ class CommitHints:
             self._tasks.append(asyncio.create_task(self._keep(work), name=name))
 
     def committed(self) -> None:
-        """Tell the other nodes soon. Returns at once."""
+        """Notify the other nodes soon. Returns at once."""
         self._due.set()
 
     async def close(self) -> None:

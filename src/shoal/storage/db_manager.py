@@ -174,7 +174,7 @@ class DBManager:
         self._database.group_writer.submit(changes, settle if self.on_commit is None else self._noting_commit(settle))
 
     def _noting_commit(self, settle: Settle) -> Settle:
-        """Settle, and tell that something was committed."""
+        """Settle, and report that something was committed."""
 
         def settled(settlement: Settlement) -> None:
             settle(settlement)

@@ -64,7 +64,7 @@ class Changes:
     changes: ChangeSet
     settle: Settle
     stands: Standing = always_stands
-    """Whether it may still be committed. Once it may not, others may have been told that it never was."""
+    """Whether it may still be committed. Once it may not, others may have learnt that it never was."""
     _drafts: tuple[Draft, ...] | None = None
 
     @property

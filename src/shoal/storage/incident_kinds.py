@@ -1,4 +1,4 @@
-"""The kinds of incidents: how pressing each is, and after which time its beginning and its end are told."""
+"""The kinds of incidents: how pressing each is, and after which time its beginning and its end are reported."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class IncidentKind(StrEnum):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """When a kind is told.
+    """When a kind is reported.
 
-    ``hold_ms``: what ends sooner is never told. ``end_hold_ms``: how long it must be over before its end is told; until
-    then it goes on when it happens again. ``None``: its end is not told. ``heals``: it ends by itself, so that one that
-    keeps coming back is held longer each time. ``is_event``: it has no end. ``rest_ms``: how long its subject is not
-    told of again. ``is_asked_for``: only channels that name the kind are told.
+    ``hold_ms``: what ends sooner is never reported. ``end_hold_ms``: how long it must be over before its end is
+    reported; until then it goes on when it happens again. ``None``: its end is not reported. ``heals``: it ends by
+    itself, so that one that keeps coming back is held longer each time. ``is_event``: it has no end. ``rest_ms``: how
+    long its subject is not reported again. ``is_asked_for``: only channels that name the kind are notified.
     """
 
     level: Level
@@ -81,7 +81,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_end(self) -> bool:
-        """Whether its end is told."""
+        """Whether its end is reported."""
         return self.end_hold_ms is not None
 
 

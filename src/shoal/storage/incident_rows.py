@@ -1,8 +1,8 @@
 """Incidents as rows: opened and closed within the transaction that stores the fact.
 
-One row stands for a subject and a kind until its end is told. What comes again is counted in it; what comes back
-before its end is told goes on in it. Nothing here reads: the callers know from what they store whether anything begins
-or ends, and do not call otherwise. Where something began or ended, a row of ``incident_events`` says so too.
+One row stands for a subject and a kind until its end is reported. What comes again is counted in it; what comes back
+before its end is reported goes on in it. Nothing here reads: the callers know from what they store whether anything
+begins or ends, and do not call otherwise. Where something began or ended, a row of ``incident_events`` says so too.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from shoal.storage.upserts import insert_for, insert_new
 SERVER: Final = "server"
 """The subject of what concerns the whole server."""
 REMIND_AFTER_MS: Final = 24 * 3_600_000
-"""After which time those who were told of an incident are reminded of it, once."""
+"""After which time those who were notified of an incident are reminded of it, once."""
 KNOWN: Final = incidents.c.kind.in_(list(IncidentKind))
-"""The condition of incidents that this version can tell about, without those that a later version stored."""
+"""The condition of incidents that this version can report, without those that a later version stored."""
 
 _TURNED: Final = [incidents.c[name] for name in ("id", "kind", "detail", "account_id", "user_id", "turned_at_ms")]
 
@@ -76,8 +76,8 @@ def provider_subject(provider_id: int) -> str:
 class Opening:
     """The beginning of an incident, or one more time of it. One that is not later than the last is no further time.
 
-    ``account_id``: those who see this account are told; without one the user ``user_id``; without both administrators.
-    ``detail``: a word that chooses the sentence. ``facts``: what it names; no words of buyers.
+    ``account_id``: those who see this account are notified; without one the user ``user_id``; without both
+    administrators. ``detail``: a word that chooses the sentence. ``facts``: what it names; no words of buyers.
     """
 
     subject: str
@@ -107,8 +107,8 @@ def close_incidents(
 ) -> int:
     """Close the open incidents of these kinds of these subjects. Return how many there were.
 
-    Not ``is_well``: something else ended them than that all is well again, so their end is not told. That also holds
-    for those whose end was to be told soon.
+    Not ``is_well``: something else ended them than that all is well again, so their end is not reported. That also
+    holds for those whose end was to be reported soon.
     """
     if not subjects or not kinds:
         return 0

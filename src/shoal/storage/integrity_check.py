@@ -45,7 +45,7 @@ class IntegrityCheck:
         while not self._task.done():
             self._job.stop()  # again: it does nothing at the moment before the statement begins
             await asyncio.wait({self._task}, timeout=_STOP_AGAIN_SECONDS)
-        with suppress(Exception):  # every caller that waited for the verdict was told
+        with suppress(Exception):  # every caller that waited for the verdict has it
             self._task.result()
         self._engine.dispose()
 

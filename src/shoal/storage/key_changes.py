@@ -1,7 +1,7 @@
 """A new key that several servers take up step by step, as a row of ``store_meta`` that each of them follows.
 
 It is given to all, sealed under the old key; once all can open with it, it seals; once nothing needs the old one and
-that is to be forgotten, each drops it. Without the old key the row tells nothing about the new one.
+that is to be forgotten, each drops it. Without the old key the row reveals nothing about the new one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the site calls the items of shops, as rows: written only when the site tells something new.
+"""What the site calls the items of shops, as rows: written only when the site reports something new.
 
-Lists, item pages, order pages and pushes tell it on the way; nothing is asked of the site for it.
+Lists, item pages, order pages and pushes bring it on the way; nothing is asked of the site for it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ItemKey = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenItem:
-    """What the site just told of an item. ``site_picture`` is the address of its picture on the site."""
+    """What the site just reported of an item. ``site_picture`` is the address of its picture on the site."""
 
     item_id: str
     title: str = ""
@@ -61,7 +61,7 @@ def note_items(
 ) -> None:
     """Store what is new of items, each once. ``is_current``: it is how the item is now, so it replaces what was known.
 
-    An order or a chat tells how the item was once: that only fills in what is not known. Nothing is stored for an
+    An order or a chat shows how the item was once: that only fills in what is not known. Nothing is stored for an
     account that is gone.
     """
     items = {one.item_id: _bounded(one) for one in seen if one.is_known}
@@ -112,7 +112,7 @@ def without_picture(connection: Connection, account_id: str, limit: int) -> dict
 
 
 def note_picture(connection: Connection, account_id: str, item_id: str, site_picture: str, picture: str) -> None:
-    """Store the address here of an item's picture, unless the site has told of another picture since."""
+    """Store the address here of an item's picture, unless the site has reported another picture since."""
     same = (known_items.c.account_id == account_id, known_items.c.item_id == item_id)
     connection.execute(
         update(known_items).where(*same, known_items.c.site_picture == site_picture).values(picture=picture)
@@ -147,7 +147,7 @@ def _stored(connection: Connection, account_id: str, items: Collection[str]) -> 
 
 
 def _merged(before: Mapping[str, Any] | None, seen: SeenItem, *, is_current: bool) -> dict[str, Any] | None:
-    """Return the row after what was told; ``None`` when it stays as it is."""
+    """Return the row after what was reported; ``None`` when it stays as it is."""
     known = before or {"title": "", "price_fen": None, "site_picture": "", "picture": ""}
     new = {"title": seen.title, "price_fen": seen.price_fen, "site_picture": seen.site_picture}
     changes = {

@@ -1,4 +1,4 @@
-"""The tables of notices: what happened (incidents), who is told of it over which channel, and webhooks."""
+"""The tables of notices: what happened (incidents), who is notified of it over which channel, and webhooks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ channels = Table(
     Index("ix_channels_user_id", "user_id"),
     sqlite_autoincrement=True,
 )
-"""Where a user is told. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in ``quiet_zone``; empty: no quiet hours.
+"""Where a user is notified. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in ``quiet_zone``; empty: no quiet hours.
 ``buyer_words``: whether notices may quote buyers. ``off_reason``: why the server switched it off. ``version`` counts
 changes; it is the ETag."""
 
@@ -78,7 +78,7 @@ subscriptions = Table(
     Index("ix_subscriptions_channel_id", "channel_id"),
     sqlite_autoincrement=True,
 )
-"""What a channel tells about. Each column is a JSON list; an empty text does not limit. They are no rows of accounts: a
+"""What a channel reports. Each column is a JSON list; an empty text does not limit. They are no rows of accounts: a
 removed account that took its row along would turn "only this one" into "all"."""
 
 incidents = Table(
@@ -114,7 +114,7 @@ incidents = Table(
     sqlite_autoincrement=True,
 )
 """Something that a user should know, from its beginning to its end. ``subject`` is what it happened to; it is unique by
-kind while the incident is not ``over``: until its end is told, or its beginning never was.
+kind while the incident is not ``over``: until its end is reported, or its beginning never was.
 
 It concerns those who see the account ``account_id``, else the user ``user_id``, else administrators. ``told_at_ms``:
 when its notices were planned. ``turned_at_ms``: since when it is open or closed as it is now. ``due_at_ms``: when the
@@ -130,7 +130,7 @@ incident_events = Table(
     UniqueConstraint("incident_id", "phase", "at_ms"),
     sqlite_autoincrement=True,
 )
-"""Each time that an incident was opened, came back or was closed: what streams of events and webhooks tell."""
+"""Each time that an incident was opened, came back or was closed: what streams of events and webhooks report."""
 
 notices = Table(
     "notices",
@@ -176,7 +176,7 @@ notices = Table(
     ),
     sqlite_autoincrement=True,
 )
-"""One thing to tell over one channel. A digest has no incident; those it stands for have its id. ``maybe_again``: an
+"""One thing to report over one channel. A digest has no incident; those it stands for have its id. ``maybe_again``: an
 earlier sending has no known outcome. ``last_error``: what the service answered; ``failure``: why it gave no answer, a
 code, and ``failure_host`` the host that this is about."""
 

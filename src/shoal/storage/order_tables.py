@@ -98,5 +98,5 @@ known_items = Table(
     time_column("seen_at_ms"),
 )
 """What the site calls the items of a shop, also those that are sold. ``site_picture``: the address of the picture on
-the site; ``picture``: its address here, empty until it is fetched. ``seen_at_ms``: when the site last told anything
+the site; ``picture``: its address here, empty until it is fetched. ``seen_at_ms``: when the site last sent anything
 new."""

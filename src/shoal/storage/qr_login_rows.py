@@ -1,6 +1,6 @@
 """QR logins as rows, where several servers share a database: whose they are, and which server follows them.
 
-Neither a code nor a cookie is in them. A row may outlive its server; who follows it then is told by the rows of nodes.
+Neither a code nor a cookie is in them. A row may outlive its server; its follower learns it from the rows of nodes.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class SharedIdempotencyKeys(IdempotencyKeys):
     async def turn(self, request: KeyedRequest) -> AsyncIterator[None]:
         """Run requests with the same key one at a time on this node, as on a single server. Raises ``LockTimeout``.
 
-        What they change is committed in the present life only, else ``GET /ops`` could not tell what never will be.
+        What they change is committed in the present life only, else ``GET /ops`` could not know what never will be.
         """
         async with super().turn(request):
             try:
@@ -91,7 +91,7 @@ class SharedIdempotencyKeys(IdempotencyKeys):
         """
         began, pause = time.monotonic(), LOOK_SECONDS
         while True:
-            with beginning_in(always_stands):  # who is refused later in this life is told the op
+            with beginning_in(always_stands):  # who is refused later in this life gets the op
                 found = await super().reserve(request, op_id)
             if found.answer is not None:
                 return found

@@ -41,7 +41,7 @@ class _LimitedConnection(psycopg.Connection[Any]):
 
 
 class _SilentError(psycopg.OperationalError):
-    """The server said nothing for too long."""
+    """The server sent nothing for too long."""
 
 
 def _limited(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:

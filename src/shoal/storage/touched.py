@@ -1,6 +1,6 @@
-"""What a transaction changed that others hear of: named by its job, told once it is durable.
+"""What a transaction changed that others are notified of: named by its job, reported once it is durable.
 
-It is told on the event loop in the order in which transactions were committed, also when the job's caller has left.
+It is reported on the event loop in the order in which transactions were committed, also when the job's caller has left.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _named(connection: Connection) -> Named:
 
 
 class Touched:
-    """Tells its listeners what each durable write named."""
+    """Notifies its listeners what each durable write named."""
 
     def __init__(self) -> None:
         self.goods: Callable[[frozenset[int]], object] | None = None
@@ -66,7 +66,7 @@ class Touched:
         self.incidents: Callable[[IncidentMoved], object] | None = None
 
     async def run(self, run: Run, job: Job[T], on_commit: Callable[[T], object] | None) -> T:
-        """Run a job. Once it is durable tell what it reached, call ``on_commit`` with its value, and tell the rest."""
+        """Run a job. Once it is durable report what it reached, call ``on_commit`` with its value, report the rest."""
         named: Named | None = None
 
         def whole(connection: Connection) -> T:

@@ -93,7 +93,7 @@ class Vault:
         return tuple(self._loaded.ciphers)
 
     def derived(self, purpose: str) -> tuple[bytes, ...]:
-        """Return a key for something else made of each key, the newest first. It tells nothing about the key itself."""
+        """Return a key for something else made of each key, the newest first. It reveals nothing of the key itself."""
         return tuple(hmac.new(key, f"shoal: {purpose}".encode(), hashlib.sha256).digest() for key in self._loaded.keys)
 
     def take_up(self, keys: Sequence[bytes]) -> None:

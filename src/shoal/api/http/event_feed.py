@@ -84,7 +84,7 @@ class _Sent:
     """What was read again and may come again from the bus."""
 
     def __init__(self, began: Position) -> None:
-        """``began``: up to where all was told when the subscription began."""
+        """``began``: up to where all was sent when the subscription began."""
         self._began = began
         self._rows: set[int | EventId] = set()
 
@@ -148,7 +148,7 @@ async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterato
 
 
 def may_read(server: Server, who: Principal, event: PublishedEvent) -> bool:
-    """Return whether the reader may see what the event tells now."""
+    """Return whether the reader may see what the event reports now."""
     if event.account_id:
         return server.authorization.may_see(who, event.account_id, event.owner_id)
     if not event.owner_id:
@@ -174,7 +174,7 @@ async def _missed(
     server: Server, who: Principal, after: Position, until: Position, end: StreamPlace | None
 ) -> AsyncIterator[list[PublishedEvent]]:
     """Yield what is stored after ``after`` up to ``until``, page by page, or one reset. ``end``: with several nodes the
-    place of the changes up to which this one has told them, since their revs are in no order."""
+    place of the changes up to which this one has sent them, since their revs are in no order."""
     streams = STREAMS if end is None else STREAMS[1:]
     asked = [(last, until.last(stream) or 0) for stream in streams if (last := after.last(stream)) is not None]
     if any(last > newest for last, newest in asked) or sum(newest - last for last, newest in asked) > MISSED_LIMIT:

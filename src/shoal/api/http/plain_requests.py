@@ -83,7 +83,7 @@ class PlainRequest:
 
 
 class PlainRequests:
-    """Tells which requests are plain.
+    """Knows which requests are plain.
 
     Args:
         app: the application with all routes.

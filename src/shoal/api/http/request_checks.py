@@ -55,7 +55,7 @@ def _is_checking(scope: Scope) -> bool:
 
 
 async def _refuse_change(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer 503: also to what would only ask the site, which must not hear of this server yet."""
+    """Answer 503: also to what would only ask the site, which must not know of this server yet."""
     language = Headers(scope=scope).get("accept-language")
     later = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     await problem_answer("store_checking", language, headers=later)(scope, receive, send)

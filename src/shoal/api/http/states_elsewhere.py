@@ -16,7 +16,7 @@ from shoal.errors import ShoalError, StoreError
 
 
 async def observed_now(server: Server, account: Account) -> ShoalError | None:
-    """Ask the server that runs the account what it observes now. Return why it did not tell, if so: then what it has
+    """Ask the server that runs the account what it observes now. Return why it did not answer, if so: then what it has
     stored is shown."""
     if server.manager.runs_here(account.id):
         return None

@@ -1,4 +1,4 @@
-"""The changes after a cursor, with several nodes: in the order of the stream, up to what this node has told."""
+"""The changes after a cursor, with several nodes: in the order of the stream, up to what this node has sent."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ async def make_backup(
 
 async def _shown(server: Server) -> BackupsShape:
     schedule = server.backups
-    began_at_ms = schedule.began_at_ms  # read first: who is told that none is being made sees what it became
+    began_at_ms = schedule.began_at_ms  # read first: who reads that none is being made sees what it became
     last = await schedule.last()
     directory = server.settings.backup_dir
     next_ms = max(schedule.due_at_ms(last), now_ms())

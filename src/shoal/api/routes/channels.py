@@ -1,4 +1,4 @@
-"""Channels: where the caller is told of incidents, and of which."""
+"""Channels: where the caller is notified of incidents, and of which."""
 
 from __future__ import annotations
 

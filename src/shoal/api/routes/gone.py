@@ -42,7 +42,7 @@ GONE: Final[dict[str, tuple[params.Depends, tuple[str, ...]]]] = {
     ),
     "gone/table_info": (_SIGNED_IN, ("GET /debug/keywords-table-info",)),
 }  # fmt: skip
-"""By the code of the answer: who is told it, and the routes. A user has no settings: each is answered with 404."""
+"""By the code of the answer: who gets it, and the routes. A user has no settings: each is answered with 404."""
 
 
 def _refusal(code: str) -> Callable[[], Awaitable[NoReturn]]:

@@ -25,7 +25,7 @@ LONGEST_SOUND_HOLD_SECONDS = 60.0
 """A lock held longer than any deadline of the server means that the manager hangs."""
 
 LONGEST_LAG_SECONDS = 5.0
-"""A transaction that is open for longer than this holds up what several servers tell each other."""
+"""A transaction that is open for longer than this holds up what several servers send each other."""
 
 Word = Literal["ok", "error"]
 

@@ -1,4 +1,4 @@
-"""Incidents, and the notices that told of them."""
+"""Incidents, and the notices that reported them."""
 
 from __future__ import annotations
 

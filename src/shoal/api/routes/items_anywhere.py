@@ -138,7 +138,7 @@ async def answer_items(server: Server, account: Account, asked: dict[str, Any]) 
 
 
 async def answer_kept_items(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
-    """Tell another server what is kept of some shops."""
+    """Return to another server what is kept of some shops."""
     names: Iterable[str] = asked["accounts"]
     accounts = [account for name in names if (account := server.manager.accounts.get(name)) is not None]
     kept = {account.id: _kept_here(server, account) for account in accounts}

@@ -181,6 +181,6 @@ async def _of(server: Server, account: Account) -> list[KnownItem]:
 def _sold(
     connection: Connection, accounts: Sequence[Account]
 ) -> tuple[dict[str, dict[str, frozenset[str]]], dict[ItemKey, ItemFacts]]:
-    """Return the specs in which each item of accounts was sold, and what the site told of their items."""
+    """Return the specs in which each item of accounts was sold, and what the site reported of their items."""
     sold = {account.id: sold_specs(connection, account.id) for account in accounts}
     return sold, items_of_shops(connection, list(sold)) if sold else {}

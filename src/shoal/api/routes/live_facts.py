@@ -32,7 +32,7 @@ class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Answer(msgspec.Struct):
-    """As ``answer_diagnose`` tells it."""
+    """As ``answer_diagnose`` returns it."""
 
     seen: Observation
     pushes: list[tuple[str, int, int]]
@@ -68,7 +68,7 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
 
 
 async def answer_diagnose(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """Tell another server what this one knows of an account that runs here."""
+    """Return to another server what this one knows of an account that runs here."""
     pushes = server.push_counts.of(account.id)
     return {
         "seen": facts_of(server.manager.observation(account.id)),

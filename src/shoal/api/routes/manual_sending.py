@@ -51,7 +51,7 @@ async def send_for(
         asked = {"rev": account.rev, "message": message, **flags}
         try:
             return await _send_there(calls, account.id, asked)
-        except AnswerLost as lost:  # what it has stored of the message tells more than silence
+        except AnswerLost as lost:  # what it has stored of the message is more than silence
             sent = await _stored(server, account.id, outgoing.op_id, lost)
         if sent is not None:
             return sent

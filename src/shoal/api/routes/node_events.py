@@ -1,4 +1,4 @@
-"""What this server publishes, told to another server of the same database that has readers."""
+"""What this server publishes, sent to another server of the same database that has readers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shoal.events.published_ids import PublishedIds
 routes = Routes(include_in_schema=False)
 
 BATCH_SECONDS = 0.01
-"""What is published within this time after an event is told together."""
+"""What is published within this time after an event is sent together."""
 
 
 @routes.post(f"{STREAM_PATH}/{EVENTS}", dependencies=[ANYBODY])
@@ -49,7 +49,7 @@ async def _lines(server: Server, published_ids: PublishedIds, key: bytes, number
             events: list[Event] = []
             count = 0
             while not (subscription.lost or subscription.ended):
-                # what is told by ``mine`` was put into the subscription before, so it is in this line or an earlier one
+                # what is sent by ``mine`` was put into the subscription before, so it is in this line or an earlier one
                 line = line_of(events, published_ids.mine, bus.newest)
                 yield b"%b %b\n" % (CallSigner.answer(key, f"{number}/{count}", line).encode(), line)
                 count += 1

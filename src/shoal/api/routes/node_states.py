@@ -1,4 +1,4 @@
-"""What this server observes of the accounts that it runs, told to another server, which may wait for them."""
+"""What this server observes of the accounts that it runs, sent to another server, which may wait for them."""
 
 from __future__ import annotations
 

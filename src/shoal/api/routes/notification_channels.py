@@ -1,4 +1,4 @@
-"""Channels, and of which accounts they tell, as scripts for the older system ask for them."""
+"""Channels, and which accounts they report, as scripts for the older system ask for them."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _accounts(server: Server, me: User) -> list[str]:
 
 
 async def _channels_of(server: Server, me: User) -> list[tuple[Channel, list[str]]]:
-    """Return the channels that are on, each with the accounts of which it tells."""
+    """Return the channels that are on, each with the accounts that it reports."""
     store, mine = server.notices.channels, _accounts(server, me)
     subscriptions = await store.subscriptions(me.id)
     found = [channel for channel in await store.list(me.id) if channel.active and channel.id in subscriptions]

@@ -108,7 +108,7 @@ class UsageList(BaseModel):
 
 
 def run_shape(run: Run, *, with_raw: bool = True) -> RunShape:
-    """Return a run as JSON; lists leave what the model said out."""
+    """Return a run as JSON; lists leave what the model wrote out."""
     return RunShape(
         id=run.id,
         account=run.account_id,

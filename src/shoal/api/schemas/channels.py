@@ -230,12 +230,12 @@ def listed_channel(channel: Channel, last: Notice | None, language: Language) ->
 
 
 def subscription_shape(found: Subscription) -> SubscriptionShape:
-    """Return of what a channel tells."""
+    """Return what a channel reports."""
     return SubscriptionShape(**_fields(found))
 
 
 def channel_subscription_shape(channel_id: int, found: Subscription) -> ChannelSubscription:
-    """Return of what one channel tells, with its id."""
+    """Return what one channel reports, with its id."""
     return ChannelSubscription(channel_id=channel_id, **_fields(found))
 
 

@@ -1,4 +1,4 @@
-"""Channels and whose notices they tell, in the dialect of the system that sellers come from."""
+"""Channels and whose notices they send, in the dialect of the system that sellers come from."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def notification_channel_shape(channel: Channel, config: str) -> NotificationCha
 
 
 def message_notification_shape(number: int, channel: Channel, config: str) -> MessageNotificationShape:
-    """Return as JSON that a channel tells about an account."""
+    """Return as JSON that a channel reports an account."""
     return MessageNotificationShape(
         id=number,
         channel_id=channel.id,

@@ -11,7 +11,7 @@ SOLD_OUT: Final = "体验卡"
 
 
 async def add_notices(client: ApiClient, sandbox: str) -> None:
-    """Add the channel first, so that it is told of the incident."""
+    """Add the channel first, so that it is notified of the incident."""
     channel: dict[str, Any] = {"name": CHANNEL, "service": "webhook", "fields": {"url": f"{sandbox}/hook/demo"}}
     await client.call("POST", "channels", body=channel)
     goods = await client.call("POST", "goods", body={"name": SOLD_OUT, "kind": "stock"})

@@ -47,8 +47,8 @@ _LIVELY: Final = {
     "SHOAL_TOKEN_CALLS_PER_SECOND": "50",
     "SHOAL_ALLOW_PRIVATE_TARGETS": "127.0.0.1",
 }
-"""Settings that make a demonstration start at once, and let it tell the sandbox of incidents; those of the environment
-take precedence.
+"""Settings that make a demonstration start at once, and let it notify the sandbox of incidents; those of the
+environment take precedence.
 """
 
 

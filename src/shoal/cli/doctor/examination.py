@@ -31,7 +31,7 @@ _EXPIRES_SOON_DAYS = 14
 async def examine(settings: Settings, *, offline: bool, url: str = "") -> AsyncIterator[Finding]:
     """Yield each finding as soon as it is known. Nothing is changed, and no request signs in.
 
-    ``url``: where commands look for the server, when that is said; else it is where the settings let it listen.
+    ``url``: where commands look for the server, when that is given; else it is where the settings let it listen.
     """
     yield fine(Look.SETTINGS, "settings")
     yield machine.versions()
@@ -76,7 +76,7 @@ async def _address(settings: Settings, given: str) -> list[Finding]:
 
 
 async def _given_address(given: str, holder: str | None) -> list[Finding]:
-    """Look whether a server answers where commands are told to look for it."""
+    """Look whether a server answers where commands are set to look for it."""
     try:
         url = server_url(given)
     except ConfigError as error:

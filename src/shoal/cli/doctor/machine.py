@@ -112,7 +112,7 @@ def time_zone() -> Finding:
 
 
 def clock_is_kept() -> bool | None:
-    """Return whether a service keeps the machine's clock right; ``None`` when the system does not tell."""
+    """Return whether a service keeps the machine's clock right; ``None`` when the system does not report it."""
     if Path("/run/systemd/timesync/synchronized").exists():
         return True
     with suppress(AttributeError, OSError):

@@ -27,14 +27,14 @@ _LONGEST_SENTENCE: Final = 300
 
 
 def sentence_of(error: Exception, password: object) -> str:
-    """Return what a driver said, on one line and without the password."""
+    """Return what a driver reported, on one line and without the password."""
     original = getattr(error, "orig", None) or error
     text = " ".join(str(original).split()) or type(original).__name__
     return (text.replace(str(password), "***") if password else text)[:_LONGEST_SENTENCE]
 
 
 def not_let_in(why: str) -> Finding:
-    """Return the finding for what the driver said."""
+    """Return the finding for what the driver reported."""
     fitting = (code for phrases, code in _REMEDIES if any(one in why for one in phrases))
     code = next(fitting, "database_closed")
     detail = words("doctor.is.database_closed", why=printable(why))

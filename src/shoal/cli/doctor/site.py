@@ -30,7 +30,7 @@ _FAILURES = {
     "unknown_host": "site_unknown_host",
     "unreachable": "site_unreachable",
 }
-"""What is said of a host that is not reached directly, by the reason."""
+"""What is reported of a host that is not reached directly, by the reason."""
 _CLOCK_WARN_SECONDS, _CLOCK_FAIL_SECONDS = 60, 3600
 
 

@@ -1,4 +1,4 @@
-"""Room on disks: what one refuses is told with its path, and what a server needs is left to it."""
+"""Room on disks: what one refuses is reported with its path, and what a server needs is left to it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _SLICE: Final = 500
 _SITE_SUFFIX: Final = "@goofish"
 
 Progress = Callable[[int], None]
-"""Is told how many further steps are done."""
+"""Is called with how many further steps are done."""
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,7 +259,7 @@ def _with_late(rules: Rules, *, late: Sequence[Rule]) -> Rules:
 def _add_orders(connection: Connection, *, account_id: str, part: tuple[OldOrder, ...], at_ms: int) -> None:
     """Store orders that are not known yet, each with the note that it is not served here.
 
-    They have no time line and tell no listener: nothing happened now.
+    They have no time line and notify no listener: nothing happened now.
     """
     rows, settled = [], []
     for order in part:

@@ -207,7 +207,7 @@ class OldDeliveryRule(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldChannel:
-    """Where a user was told something. ``config`` is the JSON, or the address, as it stood there."""
+    """Where a user was notified. ``config`` is the JSON, or the address, as it stood there."""
 
     id: str
     name: str

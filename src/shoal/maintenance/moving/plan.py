@@ -247,4 +247,4 @@ KIND_OF: Mapping[str, Kind] = {
 """What the rows of the tables of an old system are counted as."""
 
 _OF_A_PART: Set[str] = frozenset({"site_password", "columns_unknown", "table_damaged", "table_unreadable"})
-"""The codes of what is said about a part of a row, or about a whole table: they count no row as left out."""
+"""The codes of what is reported about a part of a row, or about a whole table: they count no row as left out."""

@@ -16,7 +16,7 @@ from shoal.rules.keywords import KeywordRow, Rules, check_row, new_rule_id
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule
 
 PICTURE_NOT_HERE: Final = "picture_not_here"
-"""What is said about a rule whose picture did not come. A later import that brings the picture takes the rule."""
+"""What is reported about a rule whose picture did not come. A later import that brings the picture takes the rule."""
 _ITEM_CHARACTERS: Final = 64
 _MADE_UP: Final = "auto_"
 

@@ -47,7 +47,7 @@ class ReadFile:
 
 
 def read_file(text: str) -> ReadFile:
-    """Read a file. Raises ``UnusableFile`` when its top is none of a file of shops, so that no shop can be told."""
+    """Read a file. Raises ``UnusableFile`` when its top is none of a file of shops, so that no shop can be named."""
     found = read_yaml(text.removeprefix("\ufeff"))
     try:
         file = ShopFile.model_validate(found.values)
