@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from postgres_server import PostgresServer
 
 SERVE = ("-m", "shoal", "serve")
 """What Python is told to run."""
+LONGEST_STORM = 80
 CYCLES_OF_A_LIFE = 25
 """After so many kills a new data directory is begun: its birth is killed too, and the journal stays short."""
 
@@ -58,7 +60,11 @@ class Figures:
 
 
 class KillLoop:
-    """Lives of a server, each ended again and again. Everything random comes from the seed."""
+    """Lives of a server, each ended again and again. Everything random comes from the seed.
+
+    ``ways``: how the first life is killed after its birth, in this order; then by chance. ``longest_storm``: so many
+    answers.
+    """
 
     def __init__(
         self,
@@ -70,25 +76,28 @@ class KillLoop:
         postgres: PostgresServer | None = None,
         clients: int = 5,
         converge_seconds: float = CONVERGE_SECONDS,
+        longest_storm: int = LONGEST_STORM,
+        ways: Sequence[str] = (),
     ) -> None:
         self._directory = directory
         self._sandbox = sandbox
         self._clients = clients
         self.converge_seconds = converge_seconds
         self._program = program
+        self.longest_storm = longest_storm
+        self.ways = ways
         self.postgres = postgres
         self._chance = random.Random(seed)
         self._http = httpx.AsyncClient(timeout=60, trust_env=False, limits=KEPT)
         self._lives = 0
         self.figures = Figures()
 
-    async def run(self, cycles: int, *, seconds: float, at_least: int) -> Figures:
+    async def run(self, cycles: int, *, seconds: float) -> Figures:
         """Kill so many times, or until the time is up; what broke stands in the figures."""
         began = time.monotonic()
 
         def is_over() -> bool:
-            late = time.monotonic() - began > seconds and self.figures.cycles >= at_least
-            return late or self.figures.cycles >= cycles
+            return time.monotonic() - began > seconds or self.figures.cycles >= cycles
 
         try:
             while not is_over():
@@ -117,22 +126,20 @@ async def kill_loop(
     seed: int,
     shops: int = 4,
     seconds: float = float("inf"),
-    at_least: int = 0,
     program: tuple[str, ...] = SERVE,
     postgres: PostgresServer | None = None,
-    converge_seconds: float = CONVERGE_SECONDS,
+    **options: Any,
 ) -> Figures:
-    """Run the loop with a sandbox of its own: so many kills, or fewer but ``at_least`` when the time is up.
+    """Run the loop with a sandbox of its own: so many kills, or fewer when the time is up.
 
     The data stand in a file, or on ``postgres``, which is struck too. The files of a life that broke are kept.
+    ``options``: of ``KillLoop``.
     """
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     try:
-        loop = KillLoop(
-            directory, sandbox, seed=seed, program=program, postgres=postgres, converge_seconds=converge_seconds
-        )
-        figures = await loop.run(cycles, seconds=seconds, at_least=at_least)
+        loop = KillLoop(directory, sandbox, seed=seed, program=program, postgres=postgres, **options)
+        figures = await loop.run(cycles, seconds=seconds)
     finally:
         await sandbox.end()
     if figures.violations:

@@ -29,6 +29,8 @@ CONVERGE_SECONDS = 10.0
 """Within this time everything runs as it is wanted; on a machine so busy that the server took longer than
 ``USUAL_START_SECONDS`` to start, as many times longer."""
 USUAL_START_SECONDS = 2.0
+FIRST_START_SECONDS = 0.5
+"""About so long the first start takes, with its tables; later the one before tells."""
 START_SECONDS = 180.0
 """A server that is not ready then never will be."""
 
@@ -51,7 +53,7 @@ class Life:
         self._server = ServerProcess(data_dir, loop._sandbox.url, **self._place.environment)
         self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=KEPT)
         self._book = Book()
-        self._usual_start = 1.5
+        self._usual_start = FIRST_START_SECONDS
         self._durable: Durable | None = None
         self._accounts: dict[str, tuple[str, str]] = {}
         self._spawned = self._ready_at = 0.0
@@ -61,11 +63,12 @@ class Life:
         broken_before = len(self._figures.violations)
         try:
             self._accounts = await self._loop.accounts()
-            for number in range(cycles):
+            ways = iter(("birth", *self._loop.ways))
+            for _ in range(cycles):
                 if is_over():
                     break
                 kills = self._place.kills
-                await self._cycle("birth" if number == 0 else self._chance.choices([*kills], [*kills.values()])[0])
+                await self._cycle(next(ways, "") or self._chance.choices([*kills], [*kills.values()])[0])
             await self._open()
             await self._in_step()
         except (_BrokenError, AssertionError, ShoalError, httpx.HTTPError, TimeoutError) as error:
@@ -91,7 +94,7 @@ class Life:
     async def _cycle(self, how: str) -> None:
         """One start and one kill."""
         if how in {"birth", "start"}:
-            await self._spawn(cold=how == "birth")
+            await self._spawn()
             await asyncio.sleep(self._chance.uniform(0, 1.2 * self._usual_start))
         else:
             await self._open()
@@ -110,13 +113,10 @@ class Life:
         if self._durable is not None:
             await self._compare(self._durable)
 
-    async def _spawn(self, *, cold: bool = False) -> None:
+    async def _spawn(self) -> None:
+        """Fork it: starting the interpreter would take most of the time, and changes nothing in the files."""
         self._spawned = time.monotonic()
-        program, environment = self._loop._program, self._server.environment
-        if cold:
-            await self._server.spawn(*program, environment=environment)
-        else:  # starting the interpreter would take most of the time, and changes nothing in the files
-            self._server.adopt(await WARM.start(program, environment, self._server.log_file))
+        self._server.adopt(await WARM.start(self._loop._program, self._server.environment, self._server.log_file))
 
     async def _ready(self) -> None:
         child = self._server.child
@@ -143,7 +143,7 @@ class Life:
         cookies = {name: cookie for name, (_, cookie) in self._accounts.items()}
         storm = Storm(self._server.http, cookies, self._book, self._chance)
         raging = asyncio.create_task(storm.rage(self._loop._clients))
-        answers = self._chance.randrange(80)
+        answers = self._chance.randrange(self._loop.longest_storm)
         while storm.answers < answers and not raging.done():
             storm.tick.clear()
             await storm.tick.wait()
