@@ -77,6 +77,8 @@ class Plan:
     owner_seconds: float = 15.0
     kill_seconds: float = 1500.0
     calm: bool = False
+    plain: bool = False
+    """without TLS to the site, so that the server can be forked: who its authorities are is read at import"""
 
     @property
     def source(self) -> Path | str:
@@ -105,13 +107,14 @@ class Soak:
         plan, rng = self.plan, self.rng
         sandbox = self.sandbox = SandboxProcess(plan.directory / "sandbox.log")
         sandbox.apart = True
-        await sandbox.start(shops=plan.shops, seed=plan.shops, tls=plan.directory / "tls")
+        await sandbox.start(shops=plan.shops, seed=plan.shops, tls=None if plan.plain else plan.directory / "tls")
         relay = Relay(urlsplit(sandbox.url).port or 0, Random(rng.random()))
         port = await self._way_opened(relay)
-        environment = {**ENVIRONMENT, "SSL_CERT_FILE": sandbox.authority}
+        environment = {**ENVIRONMENT, **({} if plan.plain else {"SSL_CERT_FILE": sandbox.authority})}
         if plan.database:
             environment["SHOAL_DATABASE_URL"] = plan.database
-        server = self.server = ServerProcess(plan.directory / "data", f"https://127.0.0.1:{port}", **environment)
+        url = f"{urlsplit(sandbox.url).scheme}://127.0.0.1:{port}"
+        server = self.server = ServerProcess(plan.directory / "data", url, **environment)
         server.apart = True
         try:
             await sandbox.do("policy", **POLICY)

@@ -21,6 +21,7 @@ from endurance.soak import Plan, Soak
 from endurance.starved_machine import hold_write_lock
 from endurance.story import Purchase, Question
 from shoal.storage.engines import DATABASE_FILE
+from warm_start import _forked  # noqa: F401  (a fixture)
 
 SHOPS = 2
 _LONG = 3600.0
@@ -28,7 +29,7 @@ _LONG = 3600.0
 
 @pytest.fixture
 async def soak(tmp_path: Path) -> AsyncIterator[Soak]:
-    plan = Plan(directory=tmp_path, hours=1, shops=SHOPS, rate=10, purchase_seconds=1, calm=True)
+    plan = Plan(directory=tmp_path, hours=1, shops=SHOPS, calm=True, plain=True)
     ledger = Ledger(tmp_path / "soak.sqlite")
     async with Soak(plan, ledger).opened() as opened:
         yield opened
