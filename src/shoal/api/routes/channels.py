@@ -43,7 +43,7 @@ from shoal.notices.transport import Level, Message, Outcome, answer_text
 
 routes = Routes(tags=["notices"], route_class=ChangingRoute)
 
-Spoken = Annotated[str | None, Header()]
+AcceptLanguage = Annotated[str | None, Header()]
 ChannelId = Annotated[int, Path(ge=1, le=2**53, description="The channel's id.", examples=[3])]
 IfMatch = Annotated[
     str | None,
@@ -61,7 +61,7 @@ async def list_channel_services(_: Me) -> ServiceList:
 
 
 @routes.get("/channels", summary="List your channels", responses=problems(401, 403, 422, 503))
-async def list_channels(server: TheServer, me: Me, *, accept_language: Spoken = None) -> ChannelList:
+async def list_channels(server: TheServer, me: Me, *, accept_language: AcceptLanguage = None) -> ChannelList:
     """List where the caller is told of incidents, and how the newest notice of each went. Addresses are secrets and
     never shown.
     """
@@ -131,7 +131,7 @@ async def test_channel(
     server: TheServer,
     me: Me,
     *,
-    accept_language: Spoken = None,  # noqa: PT028  a route
+    accept_language: AcceptLanguage = None,  # noqa: PT028  a route
 ) -> TestAnswer:
     """Send a test message now, also in quiet hours, and return the service's own answer."""
     channel = await server.notices.channels.get(me.id, channel_id)

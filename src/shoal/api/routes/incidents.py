@@ -26,7 +26,7 @@ from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 
 routes = Routes(tags=["notices"])
 
-Spoken = Annotated[str | None, Header()]
+AcceptLanguage = Annotated[str | None, Header()]
 Open = Annotated[
     bool | None, Query(alias="open", description="`1`: only those that last; `0`: only those that are over.")
 ]
@@ -127,7 +127,7 @@ async def list_incidents(
     notified: Notified = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> IncidentList:
     """List what stopped a shop of the caller or needs its owner, newest first.
 
@@ -153,7 +153,7 @@ async def list_notices(
     incident: OfIncident = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> NoticeList:
     """List the notices of the caller's channels, newest first, also those that failed or were given up."""
     before = place_of(cursor, 1)[0] if cursor else None

@@ -12,7 +12,7 @@ from shoal.orders.order_lists import SoughtOrders
 
 _NO_NUL = r"^[^\x00]*$"
 
-Spoken = Annotated[str | None, Header()]
+AcceptLanguage = Annotated[str | None, Header()]
 
 
 def sought_orders(

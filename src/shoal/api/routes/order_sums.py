@@ -17,7 +17,7 @@ from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
 from shoal.api.routes.messages import OfAccount, asked_for
-from shoal.api.routes.order_filters import Sought, Spoken
+from shoal.api.routes.order_filters import AcceptLanguage, Sought
 from shoal.api.schemas.order_sums import OrderSumsShape, order_sums_shape
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -93,7 +93,7 @@ async def export_orders(
     cid: OfAccount = None,
     sought: Sought,
     tz: Zone = "",
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> StreamingResponse:
     """Return the orders of the caller's accounts as a CSV or Excel file, shop by shop, newest first; at most 100,000.
 

@@ -21,7 +21,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_delivery import delivery_of, send_once_more
-from shoal.api.routes.order_filters import Sought, Spoken
+from shoal.api.routes.order_filters import AcceptLanguage, Sought
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,
@@ -84,7 +84,7 @@ async def list_orders(
     sought: Sought,
     cursor: Cursor = None,
     limit: Limit = 50,
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> OrderList:
     """List the orders of the caller's accounts, newest first."""
     listing = _listed(server, await asked_for(server, who, cid), sought, cursor, limit, language_of(accept_language))
@@ -100,7 +100,7 @@ async def list_account_orders(
     sought: Sought,
     cursor: Cursor = None,
     limit: Limit = 50,
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> OrderList:
     """List the orders of one account, newest first."""
     listing = _listed(server, [account.id], sought, cursor, limit, language_of(accept_language))
@@ -109,7 +109,7 @@ async def list_account_orders(
 
 @routes.get("/cookies/{cid}/orders/{order_id}", summary="Get an order", responses=READING_ONE)
 async def get_order(
-    order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: Spoken = None
+    order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: AcceptLanguage = None
 ) -> FullOrder:
     """Return one order with its actions, and its timeline, oldest first."""
     return await _full(server, account, await _known(server, account, order_id), language_of(accept_language))
@@ -122,7 +122,7 @@ async def serve_order(
     account: ReplyAccount,
     server: TheServer,
     caller: TheCaller,
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> FullOrder:
     """Do failed, uncertain or skipped actions of an order: the named one, or all of these.
 
@@ -159,7 +159,7 @@ async def settle_order(
     account: ReplyAccount,
     server: TheServer,
     caller: TheCaller,
-    accept_language: Spoken = None,
+    accept_language: AcceptLanguage = None,
 ) -> FullOrder:
     """Settle one action with the owner's statement: `done` or `not_needed`. The next action becomes due.
 
