@@ -31,9 +31,11 @@ class Faults:
 
 
 @asynccontextmanager
-async def opened(path: Path, faults: Faults | None = None) -> AsyncIterator[tuple[Database, DBManager]]:
+async def opened(
+    path: Path, faults: Faults | None = None, *, settle_seconds: float = 0.3
+) -> AsyncIterator[tuple[Database, DBManager]]:
     await blank_database(path)
-    database = Database(path, fault_point=faults, settle_seconds=0.3, reopen_seconds=(0.05, 0.2))
+    database = Database(path, fault_point=faults, settle_seconds=settle_seconds, reopen_seconds=(0.05, 0.2))
     async with database:
         yield database, DBManager(database, Vault([b"k" * 32]))
 
