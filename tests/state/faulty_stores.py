@@ -253,6 +253,10 @@ class FaultyStore(MemoryStore):
     async def op(self, op_id: str) -> OpRecord | None:
         return await self._read(super().op(op_id))
 
+    async def op_at_rest(self, op_id: str) -> OpRecord | None:
+        """As ``op``, for the judge: two hops for every call were a fifth of all steps of the loop."""
+        return await super().op(op_id)
+
     async def _read(self, job: Coroutine[Any, Any, T]) -> T:
         try:
             if self.read_failures:
@@ -328,6 +332,10 @@ class FaultySqlite(DBManager):
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
             query = "SELECT id, generation, rev, enabled FROM accounts WHERE NOT deleted"
             return {row[0]: (row[1], row[2], bool(row[3])) for row in connection.execute(query)}
+
+    async def op_at_rest(self, op_id: str) -> OpRecord | None:
+        """As ``op``."""
+        return await self.op(op_id)
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         self._on_the_way += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shoal.accounts.account import Account
 from shoal.accounts.journal import JournalEntry, fold, projection
@@ -80,16 +80,10 @@ def _check_footprints(journal: list[JournalEntry]) -> None:
 
 def _check_versions(world: World, journal: list[JournalEntry]) -> None:
     """Every value that was ever read, or returned, is a committed one."""
-    versions: dict[tuple[str, int], dict[str, Any]] = {}
-    histories: dict[str, list[JournalEntry]] = {}
-    for entry in journal:
-        history = histories.setdefault(entry.account_id, [])
-        history.append(entry)
-        living = fold(history).get(entry.account_id)
-        if living is not None:
-            versions[entry.account_id, entry.generation] = {**living, "rev": entry.rev}
-    for account in [*(account for _, _, account in world.reads if account is not None), *world.returned]:
-        committed = versions.get((account.id, account.generation))
+    world.versions.learn(journal)
+    shown = [*(account for _, _, account in world.reads if account is not None), *world.returned]
+    for account in {id(account): account for account in shown}.values():
+        committed = world.versions.at(account.id, account.generation)
         demand(
             committed == projection(account),
             f"{account.id} was shown at generation {account.generation} as it never was",
@@ -103,7 +97,7 @@ async def _check_answers(world: World, journal: dict[str, JournalEntry]) -> None
     kept: list[Said] = []
     fates: dict[str, set[bool]] = {}
     for said in world.said:
-        record = await world.store.op(said.op_id)
+        record = await world.store.op_at_rest(said.op_id)
         applied = record is not None
         if said.answer in UNSURE:
             said.ended = now

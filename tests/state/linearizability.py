@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Generic, TypeVar
 
 S = TypeVar("S", bound=Hashable)
@@ -55,6 +56,14 @@ def linearization(history: Sequence[Operation[C]], initial: S, apply: Apply[S, C
 
 def _first(ordered: Sequence[Operation[C]], left: int) -> list[int]:
     """Those that nothing else must come before: they began before any of the others ended."""
-    remaining = [index for index in range(len(ordered)) if left >> index & 1]
-    first_end = min(ordered[index].ended for index in remaining)
-    return [index for index in remaining if ordered[index].began <= first_end]
+    first: list[int] = []
+    first_end: float = inf
+    while left:
+        lowest = left & -left
+        index = lowest.bit_length() - 1
+        if ordered[index].began > first_end:
+            break  # all others begin later still, and end after they begin
+        first.append(index)
+        first_end = min(first_end, ordered[index].ended)
+        left ^= lowest
+    return first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from shoal.accounts.account import Account
 from shoal.rules.rule_lists import Wanted
@@ -123,6 +124,7 @@ def full_rules(rules: Rules) -> list[Wanted]:
     ]
 
 
+@cache
 def header_of(number: int, secret: str = "s1") -> str:
     """A cookie as it is kept."""
     return require_cookie(cookie_of(number, secret=secret)).header

@@ -15,7 +15,7 @@ import itertools
 import queue
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context
 from random import Random
@@ -28,6 +28,10 @@ MOST_STEPS = 2_000_000
 REAL_WAIT_SECONDS = 30.0
 TICK_SECONDS = 1e-9
 """No timer rings at once: who asks for the time again and again until it has moved on would ask for ever."""
+
+
+THREADS = ThreadPoolExecutor(4, "work of a virtual loop")
+"""Shared by all loops: a new thread for each run takes longer than what it does."""
 
 
 class NothingLeftError(AssertionError):
@@ -89,7 +93,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Cancelled timers are thrown away when their time comes."""
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        future = super().run_in_executor(executor, func, *args)
+        future = super().run_in_executor(executor or THREADS, func, *args)
         self._foreign += 1
         future.add_done_callback(self._one_came_home)
         return future
@@ -147,8 +151,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task.cancel()
         if left:
             self.run_until_complete(asyncio.wait(left))
-        with self.foreign_work():
-            self.run_until_complete(self.shutdown_default_executor())
         self.close()
 
 

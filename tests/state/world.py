@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -30,6 +30,7 @@ from state.judge import check_stream, judge
 from state.model import CHANGED, UNCHANGED, Call, ModelAccount, full_rules
 from state.sites import ACCOUNTS, Site
 from state.streams import WatchedBus, follow
+from state.versions import Versions
 from state.virtual_loop import VirtualLoop, interrupted
 
 T = TypeVar("T")
@@ -65,8 +66,11 @@ class World:
         self.stamps: dict[str, tuple[int, int]] = {}
         self.said: list[Said] = []
         self.reads: list[tuple[str, int, Account | None]] = []
+        self._to_read: set[str] = set()
+        """Accounts of which a call began or ended since they were read."""
         self._last_seen: dict[str, Account] = {}
         self.returned: list[Account] = []
+        self.versions = Versions()
         self.start: dict[str, ModelAccount] = {name: ModelAccount() for name in ACCOUNTS}
         self.followed: list[int] = []
         self.numbers: dict[str, int] = {}
@@ -123,6 +127,7 @@ class World:
         self.loop.after_step = None
         self.manager = self._new_manager()
         await self._open()
+        self._to_read.update(ACCOUNTS)
         self._note_reads()
 
     async def _dismiss_follower(self) -> None:
@@ -194,6 +199,7 @@ class World:
         op_id = f"{call.kind}-{next(self._ids)}"
         caller = Caller(actor="user:ann", op_id=op_id, if_match=call.if_match)
         began = next(self.clock)
+        self._to_read.update(call.accounts)
         self._note_reads()
         answers = await self._attempt(call, caller)
         if call.again:
@@ -201,6 +207,7 @@ class World:
             answers = {name: told_twice(op_id, answers[name], again[name]) for name in call.accounts}
         self._note_reads()
         ended = next(self.clock)
+        self._to_read.update(call.accounts)
         for account, answer in answers.items():
             self.figures.answers[str(answer)] = self.figures.answers.get(str(answer), 0) + 1
             one = f"{op_id}:{account}" if call.kind in {"batch", "atomic"} else op_id
@@ -280,27 +287,22 @@ class World:
     # -- watched at every step -----------------------------------------------------------------------------------
 
     def _note_reads(self) -> None:
-        for name in ACCOUNTS:
+        """Read what ``_to_read`` names: the others, where ``_look`` notes each change, have nothing more to tell."""
+        for name in sorted(self._to_read):
             self.reads.append((name, next(self.clock), self.manager.accounts.get(name)))
+        self._to_read.clear()
 
     def _look(self) -> None:
         """Between any two callbacks: what any reader would see now must be right."""
         accounts = self.manager.accounts
         self.figures.reads += 1
         demand(not self.site.offences, "; ".join(self.site.offences))
-        for task in [task for task, at in self._leaving.items() if self.loop.steps >= at]:
-            del self._leaving[task]
-            task.cancel()
-        for name, account in accounts.items():
-            if self._last_seen.get(name) is not account:
-                self._last_seen[name] = account
-                self.reads.append((name, next(self.clock), account))
-                durable = (name, account.generation, account.rev) in self.store.durable.versions
-                demand(durable, f"{name} was published before it was durable")
-        for name in [name for name in self._last_seen if name not in accounts]:
-            del self._last_seen[name]
-            self.reads.append((name, next(self.clock), None))
-            self.site.refused = {key for key in self.site.refused if key[0] != name}
+        if self._leaving:
+            for task in [task for task, at in self._leaving.items() if self.loop.steps >= at]:
+                del self._leaving[task]
+                task.cancel()
+        if accounts != self._last_seen:
+            self._note_changes(accounts)
         for name, run_key, link in self.site.links:
             wanted = accounts.get(name)
             if wanted is None or not wanted.enabled or wanted.run_key != run_key:
@@ -312,6 +314,18 @@ class World:
                 demand(name in self.manager.pending, f"{name} is being written, and its draft is gone")
                 turns = self.manager.locks._turns.get(name)
                 demand(turns and turns.holder, f"{name} is being written, and its turn was given away")
+
+    def _note_changes(self, accounts: Mapping[str, Account]) -> None:
+        for name, account in accounts.items():
+            if self._last_seen.get(name) is not account:
+                self._last_seen[name] = account
+                self.reads.append((name, next(self.clock), account))
+                durable = (name, account.generation, account.rev) in self.store.durable.versions
+                demand(durable, f"{name} was published before it was durable")
+        for name in [name for name in self._last_seen if name not in accounts]:
+            del self._last_seen[name]
+            self.reads.append((name, next(self.clock), None))
+            self.site.refused = {key for key in self.site.refused if key[0] != name}
 
     def _event_went_out(self, event: Event) -> None:
         if not isinstance(event, AccountChanged):
