@@ -200,42 +200,30 @@ async def ask(
         "headers": [(name.encode(), value.encode()) for name, value in {"host": "shoal.test", **sent}.items()],
         "client": ("127.0.0.1", 5), "server": ("shoal.test", 80), "state": {},
     }  # fmt: skip
-    messages: asyncio.Queue[Message] = asyncio.Queue()
-    asked = False
+    status, endless, asked = 0, asyncio.Event(), False
+    content: list[bytes] = []
 
     async def receive() -> Message:
         nonlocal asked
         if asked:
-            await asyncio.Event().wait()
+            await endless.wait()
+            return {"type": "http.disconnect"}
         asked = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    calling = asyncio.create_task(door.app(scope, receive, messages.put))
-    try:
-        start = await _next(messages, calling)
-        assert (b"x-content-type-options", b"nosniff") in start["headers"], path
-        if (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]:
-            return start["status"], b""
-        content = b""
-        while True:
-            part = await _next(messages, calling)
-            content += part.get("body", b"")
-            if not part.get("more_body"):
-                return start["status"], content
-    finally:
-        calling.cancel()
-        with suppress(asyncio.CancelledError):
-            await calling
+    async def send(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            assert (b"x-content-type-options", b"nosniff") in message["headers"], path
+            if (b"content-type", b"text/event-stream; charset=utf-8") in message["headers"]:
+                endless.set()  # and then the caller leaves
+        elif not endless.is_set():
+            content.append(message["body"])
 
-
-async def _next(messages: asyncio.Queue[Message], calling: asyncio.Task[Any]) -> Message:
-    waiting = asyncio.create_task(messages.get())
-    await asyncio.wait({waiting, calling}, return_when=asyncio.FIRST_COMPLETED)
-    if not waiting.done() and messages.empty():
-        waiting.cancel()
-        calling.result()
-        raise AssertionError("no answer")
-    return await waiting
+    await door.app(scope, receive, send)
+    assert status, "no answer"
+    return status, b"".join(content)
 
 
 def told(status: int, content: bytes) -> tuple[str, Any]:
