@@ -1,4 +1,4 @@
-/** Where the help tells about each setting of a shop. */
+/** Where the help explains each setting of a shop. */
 import type { SettingName } from './settingsForm'
 
 export const HELP: Record<SettingName | 'auto_confirm', string> = {

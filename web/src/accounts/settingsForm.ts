@@ -26,7 +26,7 @@ const settingsOf = (desired: Account['desired']): Settings =>
 
 type Draft = ReturnType<typeof useDraft<Settings>>
 
-/** What the note on a field in conflict says: both values, and who changed it when, as the history tells. */
+/** What the note on a field in conflict says: both values, and who changed it when, from the history. */
 function useNotes(account: () => Account, { mine, theirs, conflicts }: Draft) {
   const culprits = ref<Partial<Record<SettingName, Culprit>>>({})
   watch(conflicts, async (fields) => {

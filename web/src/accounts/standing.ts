@@ -5,7 +5,7 @@ import { t } from '../i18n'
 
 const MINUTE = 60_000
 
-/** Seconds are told only below a minute: later they say nothing, and take the room of the reason beside them. */
+/** Seconds are written only below a minute: later they say nothing, and take the room of the reason beside them. */
 export function lasting(account: Account, at: number): string {
   const length = at - Date.parse(account.since)
   if (length < 1000) return t('time.justNow')

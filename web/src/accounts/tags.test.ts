@@ -25,7 +25,7 @@ test('what is typed is a tag with or without its #', () => {
   expect(['#主力', ' 主力 ', 'a b', '#', ''].map(tagIn)).toEqual(['主力', '主力', '', '', ''])
 })
 
-test('the name above a remark is not said again below it', () => {
+test('the name above a remark is not repeated below it', () => {
   expect(restOf('木子数码 #数码', '木子数码')).toBe('')
   expect(restOf('阿福的闲置（网盘资料）', '阿福的闲置')).toBe('（网盘资料）')
   expect(restOf('小鱼：只卖电子书', '小鱼')).toBe('只卖电子书')

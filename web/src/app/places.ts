@@ -35,7 +35,7 @@ const HINTS: Partial<Record<PlaceName, Key>> = {
   admin: 'orders.hand',
 }
 
-/** Where what was told beside shops, orders and chats is acted on: the first part of a page's address. */
+/** Where one acts on incidents that are not about shops, orders or chats: the first part of a page's address. */
 const OF_PLACE: Partial<Record<PlaceName, string>> = { stock: 'stock', settings: 'settings', admin: 'administration' }
 
 /** The id of the shop whose page it is; empty elsewhere. */

@@ -13,7 +13,7 @@ test('lines of a spreadsheet, and of people, become questions and answers', () =
   ])
 })
 
-test('a line that gives no fact is told with its number and why', () => {
+test('a line that gives no fact is listed with its number and why', () => {
   const pasted = `只有一句\n\n包邮吗：包\n包邮吗：不包\n长\t${'字'.repeat(501)}\nhttps://example.com\n\t没有问题`
   expect(factsOf(pasted, []).bad.map(({ line, fault }) => [line, fault])).toEqual([
     [1, 'noAnswer'],
@@ -24,7 +24,7 @@ test('a line that gives no fact is told with its number and why', () => {
   ])
 })
 
-test('no more are taken than a shop may have, and what it has already is told', () => {
+test('no more are taken than a shop may have, and what it has already is listed', () => {
   const known = Array.from({ length: MOST_FACTS - 1 }, (_, n) => ({ question: `问${n}`, answer: '答' }))
   const { facts, bad } = factsOf('问1：新\n一：1\n二：2', known)
   expect(facts).toEqual([{ question: '一', answer: '1' }])

@@ -3,7 +3,7 @@ import { languageTag } from '../i18n'
 
 const FEN_A_YUAN = 100
 const MICROFEN_A_YUAN = 100_000_000
-/** Less than this is told as "less than": a call costs a fraction of a fen. */
+/** Less than this is written as "less than": a call costs a fraction of a fen. */
 const LEAST_YUAN = 0.0001
 
 const yuanText = (yuan: number, digits: number): string =>
@@ -15,7 +15,7 @@ const yuanText = (yuan: number, digits: number): string =>
     maximumFractionDigits: digits,
   }).format(yuan)
 
-/** A cost: with as many digits as tell something, never "¥0.00" for what cost anything. */
+/** A cost: with as many digits as mean something, never "¥0.00" for what cost anything. */
 export function costText(microfen: number): string {
   const yuan = microfen / MICROFEN_A_YUAN
   if (yuan > 0 && yuan < LEAST_YUAN) return `< ${yuanText(LEAST_YUAN, 4)}`

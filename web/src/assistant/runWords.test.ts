@@ -18,7 +18,7 @@ test('a run names the check and the reason, and what it does not know as it is',
   expect(reasonOf({ rail: '', why: '' })).toBe('')
 })
 
-test('a run without a call is told apart from one that failed in it, also in the list', () => {
+test('a run without a call is distinguished from one that failed in it, also in the list', () => {
   expect(outcomeOf({ state: 'failed', called: false })).toBe('not_called')
   expect(outcomeOf({ state: 'failed', called: true })).toBe('failed')
   expect(outcomeOf({ state: 'handed_off', called: false })).toBe('handed_off')
@@ -28,7 +28,7 @@ test('a run without a call is told apart from one that failed in it, also in the
   expect(filtersOf('')).toEqual({})
 })
 
-test('a failure of a provider is told with its status, an unknown one as it came', () => {
+test('a failure of a provider is shown with its status, an unknown one as it came', () => {
   expect(failureWords('status 503')).toBe('the provider reports an error 503')
   expect(failureWords('unreadable')).toBe('the model’s answer isn’t in the required form')
   expect(failureWords('timeout')).toBe('the provider didn’t answer within 20 seconds')

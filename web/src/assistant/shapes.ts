@@ -1,4 +1,4 @@
-/** What the server tells about providers and runs of models. */
+/** What the server answers about providers and runs of models. */
 import type { components } from '../common/schema'
 
 export type Run = components['schemas']['RunShape']

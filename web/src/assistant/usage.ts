@@ -17,7 +17,7 @@ export interface DayCost {
 }
 
 const DAY_MS = 86_400_000
-/** More colours cannot be told apart. */
+/** More colours cannot be distinguished. */
 const MOST_SHOPS = 4
 
 /** The days that end with `last` (`YYYY-MM-DD`), oldest first. */

@@ -37,7 +37,7 @@ export const useQuickReplies = defineStore('quickReplies', () => {
     await call('DELETE', path('quick-replies', String(id)))
   }
 
-  /** Let two neighbours change their places. Positions that are alike are told apart first. */
+  /** Let two neighbours change their places. Positions that are alike are made different first. */
   async function swap(rows: readonly QuickReply[], from: number, to: number): Promise<void> {
     const next = [...rows]
     next.splice(to, 0, ...next.splice(from, 1))

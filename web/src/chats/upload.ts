@@ -1,4 +1,4 @@
-/** Sending a picture to the server, with how far it has come; `fetch` does not tell that. */
+/** Sending a picture to the server, with how far it has come; `fetch` does not report that. */
 import { afterHeader } from '../common/after'
 import { languageHeader, Refusal, refusalOf } from '../common/api'
 import { t } from '../i18n'

@@ -3,7 +3,7 @@ import { ref } from 'vue'
 
 export function useDrop(dropped: (files: File[]) => void) {
   const isOver = ref(false)
-  /** Each element inside tells of coming and going, too: they are counted. */
+  /** Each element inside reports coming and going, too: they are counted. */
   let depth = 0
 
   const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false

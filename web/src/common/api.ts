@@ -105,7 +105,7 @@ export interface Page<T> {
   next: string | null
 }
 
-/** The server said no, or said nothing. `message` is a sentence for a user. */
+/** The server refused, or did not answer. `message` is a sentence for a user. */
 export class Refusal extends Error {
   constructor(
     readonly status: number,

@@ -4,7 +4,7 @@ vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
 const { choose } = await import('../i18n')
 const { ago, duration, until } = await import('./clock')
 
-test('a number and its unit stand apart in Chinese, in whatever way a time is told', async () => {
+test('a number and its unit stand apart in Chinese, in whatever way a time is written', async () => {
   await choose('zh')
   const now = Date.UTC(2026, 0, 1)
   const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()

@@ -1,4 +1,4 @@
-/** A clock for the texts that tell how long ago something was. */
+/** A clock for the texts that show how long ago something was. */
 import { computed, onScopeDispose, ref } from 'vue'
 import { languageTag, t } from '../i18n'
 

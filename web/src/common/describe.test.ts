@@ -24,7 +24,7 @@ test('units of a message that was sent are named in its text, and a word that on
   expect(sentText({ text: '', has_units: false })).toBe('[picture]')
 })
 
-test('a value of the language model is told in the words of its page', () => {
+test('a value of the language model is written in the words of its page', () => {
   expect(valueText('draft', 'ai_mode')).toBe('Drafts')
   expect(valueText(0, 'ai_provider_id')).toBe('(empty)')
   expect(valueText(2, 'ai_provider_id')).toBe('a model provider')
@@ -34,11 +34,11 @@ test('a value of the language model is told in the words of its page', () => {
   expect(valueText('[["Post?","Free"],["New?","Yes"]]', 'ai_facts')).toBe('Post? · Free\nNew? · Yes')
 })
 
-test('a lowest price, which is stored in fen, is told in yuan', () => {
+test('a lowest price, which is stored in fen, is written in yuan', () => {
   expect(summary({ price_floor_fen: [null, 2050] })).toBe('Lowest price (yuan) (empty) → 20.50')
 })
 
-test('a change of rules is told in one line as how many were added, changed and removed', () => {
+test('a change of rules is shown in one line as how many were added, changed and removed', () => {
   expect(summary({ keywords: { added: [{}] }, restart_nonce: [0, 1] })).toBe('1 rule added · Reconnected')
   expect(summary({ deliveries: { added: 2, removed: [{}], edited: [] } })).toBe(
     '2 delivery rules added · 1 delivery rule removed',

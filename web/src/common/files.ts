@@ -1,4 +1,4 @@
-/** Files: those that the server gives are saved, and the rows of a sent one that cannot be used are told. */
+/** Files: those that the server gives are saved, and the rows of a sent one that cannot be used are listed. */
 import { afterHeader } from './after'
 import { languageHeader, Refusal, refusalOf } from './api'
 

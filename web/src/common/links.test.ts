@@ -33,7 +33,7 @@ test('only addresses of the web are links', () => {
   expect(links('HTTPS://A.example/X')).toEqual(['https://a.example/X'])
 })
 
-test('the real host is told where the text could deceive', () => {
+test('the real host is shown where the text could deceive', () => {
   expect(pieces('https://www.taobao.com/x')[0]?.host).toBeUndefined()
   expect(pieces('https://www.tаobao.com/x')[0]?.host).toBe('www.xn--tobao-4ve.com')
   expect(pieces('https://taobao.com@evil.example/x')[0]?.host).toBe('evil.example')

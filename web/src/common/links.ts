@@ -1,4 +1,4 @@
-/** The links in what people write: found, and told by their real host where the text could deceive. */
+/** The links in what people write: found, and shown with their real host where the text could deceive. */
 
 export interface Piece {
   text: string

@@ -9,7 +9,7 @@ beforeEach(() => {
   setActivePinia(createPinia())
 })
 
-test('a session that ended is said to be over, however many requests hear of it', () => {
+test('a session that ended is shown as over, however many requests report it', () => {
   const session = useSession()
   session.user = { user_id: 1, username: 'ann', is_admin: false }
   session.lapse()
@@ -18,7 +18,7 @@ test('a session that ended is said to be over, however many requests hear of it'
   expect(session.expired).toBe(true)
 })
 
-test('a visitor who never signed in is told of no session that ended', () => {
+test('no ended session is reported to a visitor who never signed in', () => {
   const session = useSession()
   session.lapse()
   expect(session.expired).toBe(false)

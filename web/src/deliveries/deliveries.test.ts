@@ -7,7 +7,7 @@ const { changesBetween, changeText, confirmOf, detailOf, NEW_RULE, ordersOf, say
 const MONTH = { ...NEW_RULE, item_id: '1', spec: '时长:月卡', parts: [{ text: 'month' }] }
 const ALL = { ...NEW_RULE, parts: [{ text: 'all' }] }
 
-test('a rule tells its orders and what it sends', () => {
+test('a rule names its orders and what it sends', () => {
   expect([ordersOf(MONTH), targetOf(MONTH), saysOf(MONTH, undefined)]).toEqual(['1', 'item', 'month'])
   expect([ordersOf(ALL), targetOf(ALL)]).toEqual(['Every item', 'all'])
   expect(targetOf({ ...ALL, title_contains: 'vip' })).toBe('title')
@@ -22,13 +22,13 @@ test('an item is shown by its title where that is known, with its number below',
   expect(detailOf({ ...ALL, title_contains: 'vip' }, known)).toBe('')
 })
 
-test('a confirmation is unsaid, yes, no or later', () => {
+test('a confirmation is unset, yes, no or later', () => {
   expect(
     [null, 'yes' as const, 'no' as const, { after_hours: 2 }].map((confirm) => confirmOf({ ...ALL, confirm })),
   ).toEqual(['shop', 'yes', 'no', 'later'])
 })
 
-test('what a file would change is told rule by rule', () => {
+test('what a file would change is shown rule by rule', () => {
   const edited = { ...MONTH, parts: [{ text: 'new' }] }
   const added = { ...MONTH, item_id: '2' }
   expect(changesBetween([MONTH, ALL], [edited, added])).toEqual([

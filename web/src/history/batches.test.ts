@@ -24,7 +24,7 @@ test('the changes of one request are found, but for those that cannot be undone'
   expect(revs(rows)).toEqual(both.map((rev) => [rev, both]))
 })
 
-test('requests with the same key are told apart: of another user, of another day, of the same shop again', () => {
+test('requests with the same key are distinguished: of another user, of another day, of the same shop again', () => {
   const bob = { actor: 'user:bob' }
   const before = { at: '2026-01-01T20:00:00.000Z' }
   const rows = [

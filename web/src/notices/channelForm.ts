@@ -16,7 +16,7 @@ export const kindName = (kind: Incident['kind']): string => t(`notices.kinds.${k
 
 /** Every kind of incident. */
 export const allKinds = (): Kind[] => names('notices.kinds')
-/** Kinds of which a channel tells only when it names them. */
+/** Kinds which a channel reports only when it names them. */
 const ASKED_FOR: ReadonlySet<string> = new Set<Kind>(['buyer_waits', 'day'])
 const usual = (): string[] => allKinds().filter((kind) => !ASKED_FOR.has(kind))
 

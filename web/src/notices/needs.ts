@@ -1,4 +1,4 @@
-/** What needs a hand, as one number for all pages: shops, orders, payments that name no order, and what else was told. */
+/** What needs a hand, as one number for all pages: shops, orders, payments that name no order, and other incidents. */
 import { defineStore } from 'pinia'
 import { computed } from 'vue'
 import { todoOf } from '../accounts/arrange'

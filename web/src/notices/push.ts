@@ -8,7 +8,7 @@ const WORKER = '/console/push-worker.js'
 const SCOPE = '/console/'
 const KEPT = 'shoal.push'
 
-/** Why this browser cannot be told. `home`: an iPhone takes pushes only of what is on its home screen. */
+/** Why this browser cannot be notified. `home`: an iPhone takes pushes only of what is on its home screen. */
 export type Obstacle = '' | 'insecure' | 'home' | 'unsupported' | 'denied'
 
 /** Which channel this browser is, of whom, and the end of the address of its pushes, by which a new one is noticed. */
@@ -124,7 +124,7 @@ export async function turnOff(user: number): Promise<void> {
   await (await (await worker()).pushManager.getSubscription())?.unsubscribe()
 }
 
-/** At the start of a page: tell the server when the browser, or the server's key, has changed since. */
+/** At the start of a page: report to the server when the browser, or the server's key, has changed since. */
 export async function renewPush(user: number): Promise<void> {
   const mine = kept(user)
   if (!mine || obstacle() || Notification.permission !== 'granted') return

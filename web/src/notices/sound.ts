@@ -1,4 +1,4 @@
-/** Two short tones. Browsers sound only after the page was touched once; until then nothing is heard. */
+/** Two short tones. Browsers sound only after the page was touched once; until then they are silent. */
 const TONES = [880, 1175]
 const SECONDS = 0.16
 
@@ -11,7 +11,7 @@ export function unlockSound(): void {
   if (context.state === 'suspended') void context.resume().catch(() => {})
 }
 
-/** Sound. Returns whether anything can be heard. */
+/** Sound. Returns whether the browser plays it. */
 export function play(): boolean {
   if (context?.state !== 'running') return false
   for (const [place, tone] of TONES.entries()) {

@@ -24,7 +24,7 @@ export const STATE_TONES: Readonly<Record<WebhookState, Tone>> = {
   new: 'muted',
 }
 
-/** What the receiver said to a call, or why there is no answer. */
+/** What the receiver answered to a call, or why there is no answer. */
 export function answerOf(one: Pick<Attempt, 'status' | 'error' | 'answer'>): string {
   const status = one.status === null ? '' : `HTTP ${one.status}`
   return [status, one.error && labelOf('webhooks.errors', one.error), one.answer].filter(Boolean).join(' · ')

@@ -7,7 +7,7 @@ export const midnight = (): Date => {
   return today
 }
 
-/** What was said and answered since midnight. */
+/** How many messages came and were answered since midnight. */
 export function todayOf(spans: Span[]): { messages: number; sent: number } {
   const start = midnight().getTime()
   const found = { messages: 0, sent: 0 }

@@ -22,7 +22,7 @@ function node(name: string, facts: Partial<Node> = {}): Node {
 const ENDED = { live: false, lease_left_seconds: 0, shards: 0, shops: 0 }
 const SILENT = { live: false, lease_left_seconds: 0, shards: 100, shops: 3 }
 
-test('a server is told as running, giving up, done with that, silent, or ended', () => {
+test('a server is shown as running, giving up, done with that, silent, or ended', () => {
   const state = (facts: Partial<Node>) => stateOf(node('a', facts), [node('a', facts), node('b')])
   expect(state({})).toBe('running')
   expect(state({ draining: true })).toBe('draining')
@@ -86,7 +86,7 @@ test('a version or a schema that differs from most is marked, and of two halves 
   expect(names()).toEqual([])
 })
 
-test('a clock is told above a second, either way, and is far off from ten seconds on', () => {
+test('a clock is shown above a second, either way, and is far off from ten seconds on', () => {
   const clocks = [0, 1, -1, 1.1, -9.9, 10, -60].map((seconds) => clockOf(node('a', { clock_ahead_seconds: seconds })))
   expect(clocks).toEqual(['right', 'right', 'right', 'off', 'off', 'far', 'far'])
 })
