@@ -66,10 +66,10 @@ def test_every_fact_of_the_audit_log_has_a_name_or_is_left_out(language: str) ->
     of_the_entry = {"actor", "user_id", "origin", "outcome", "account", "by"}
     found = set(_facts_of_the_audit_log()) - of_the_entry
     assert {"consented_host", "provider_id", "role"} <= found
-    unsaid = re.search(r"UNSAID.*?\[(.*?)\]", (SOURCES / "settings/auditWords.ts").read_text(), re.DOTALL)
-    assert unsaid is not None
+    omitted = re.search(r"OMITTED.*?\[(.*?)\]", (SOURCES / "settings/auditWords.ts").read_text(), re.DOTALL)
+    assert omitted is not None
     named = _names("settings/securityTexts", "facts", language)
-    assert found - named - set(re.findall(r"'(\w+)'", unsaid[1])) == set()
+    assert found - named - set(re.findall(r"'(\w+)'", omitted[1])) == set()
 
 
 def _facts_of_the_audit_log() -> Iterator[str]:

@@ -5,14 +5,14 @@ const ICON = '/console/icon-192.png'
 
 self.addEventListener('install', () => self.skipWaiting())
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
-self.addEventListener('push', (event) => event.waitUntil(show(told(event.data))))
+self.addEventListener('push', (event) => event.waitUntil(show(noticeOf(event.data))))
 self.addEventListener('notificationclick', (event) => {
   event.notification.close()
   event.waitUntil(open(event.notification.data?.page))
 })
 
-/** What the server said; a push that cannot be read is shown too: a browser ends pushes that show nothing. */
-function told(data) {
+/** The notice that the server sent; a push that cannot be read is shown too: a browser ends pushes that show nothing. */
+function noticeOf(data) {
   try {
     return data?.json() ?? {}
   } catch {

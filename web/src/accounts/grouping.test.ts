@@ -6,7 +6,7 @@ import { grouped, isGroup, useGrouping } from './grouping'
 const shop = (id: string, remark = '', state = 'running'): Account =>
   ({ id, remark, state, answers: 'messages', enabled: true, observed: { crash_loop: false } }) as Account
 const LIST = [shop('a', '书 #书'), shop('b'), shop('c', '#数码'), shop('d', '#书 #数码', 'parked')]
-const told = (collapsed: string[] = []) =>
+const shown = (collapsed: string[] = []) =>
   grouped(LIST, new Set(collapsed)).map((line) => (isGroup(line) ? `${line.id} ${line.shops} ${line.hand}` : line.id))
 
 const stored = new Map<string, string>()
@@ -17,11 +17,11 @@ vi.stubGlobal('localStorage', {
 beforeEach(() => stored.clear())
 
 test('shops stand under their first tag, the largest group first, those without a tag last', () => {
-  expect(told()).toEqual(['#书 2 1', 'a', 'd', '#数码 1 0', 'c', '# 1 0', 'b'])
+  expect(shown()).toEqual(['#书 2 1', 'a', 'd', '#数码 1 0', 'c', '# 1 0', 'b'])
 })
 
 test('of a collapsed group only its line is left, which still counts its shops', () => {
-  expect(told(['书', ''])).toEqual(['#书 2 1', '#数码 1 0', 'c', '# 1 0'])
+  expect(shown(['书', ''])).toEqual(['#书 2 1', '#数码 1 0', 'c', '# 1 0'])
 })
 
 test('groups and what is collapsed are remembered', () => {

@@ -4,14 +4,14 @@ import { computed, ref, shallowRef, watch } from 'vue'
 import { useAccounts } from '../accounts/store'
 import { call, type Page } from '../common/api'
 import { useLine } from '../common/line'
-import type { Talk } from '../common/live'
+import type { LiveEvent } from '../common/live'
 import type { Run } from './shapes'
 
 const MOST = 200
 const SOON_MS = 120
 
 /** What may bring or end a draft. */
-const CONCERNS: ReadonlySet<Talk['type']> = new Set(['model', 'decision', 'pause', 'sending'])
+const CONCERNS: ReadonlySet<LiveEvent['type']> = new Set(['model', 'decision', 'pause', 'sending'])
 
 const placeOf = (account: string, chat: string): string => `${account}/${chat}`
 
@@ -46,16 +46,16 @@ export const useDraftRuns = defineStore('draftRuns', () => {
   }
 
   watch(
-    () => line.talked,
-    (talks) => {
-      if ((wanted.value || drafts.value.size) && talks.some((talk) => CONCERNS.has(talk.type))) soon()
+    () => line.lastEvents,
+    (events) => {
+      if ((wanted.value || drafts.value.size) && events.some((event) => CONCERNS.has(event.type))) soon()
     },
   )
   watch([() => line.state, wanted], ([state]) => state === 'live' && soon(), { immediate: true })
 
   const of = (account: string, chat: string): Run | undefined => drafts.value.get(placeOf(account, chat))
 
-  /** A draft that was sent or dropped here is gone before the server tells. */
+  /** A draft that was sent or dropped here is gone before the server reports it. */
   function forget(run: Run): void {
     const rest = new Map(drafts.value)
     if (rest.get(placeOf(run.account, run.chat_id))?.id === run.id) rest.delete(placeOf(run.account, run.chat_id))

@@ -26,10 +26,10 @@ function split(line: string): NewFact | null {
     const at = line.indexOf(mark)
     if (at > 0) return trimmed(line.slice(0, at), line.slice(at + 1))
   }
-  const asked = /^(.*?[?？])[\s:：]*(.+)$/.exec(line)
-  if (asked) return trimmed(asked[1] ?? '', asked[2] ?? '')
-  const told = /^(.+?)[:：](?!\/\/)(.+)$/.exec(line)
-  return told ? trimmed(told[1] ?? '', told[2] ?? '') : null
+  const byQuestion = /^(.*?[?？])[\s:：]*(.+)$/.exec(line)
+  if (byQuestion) return trimmed(byQuestion[1] ?? '', byQuestion[2] ?? '')
+  const byColon = /^(.+?)[:：](?!\/\/)(.+)$/.exec(line)
+  return byColon ? trimmed(byColon[1] ?? '', byColon[2] ?? '') : null
 }
 
 function trimmed(question: string, answer: string): NewFact | null {

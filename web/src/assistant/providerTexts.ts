@@ -42,7 +42,7 @@ const zh = {
   check: '测试',
   checkOf: '测试服务商“{name}”',
   checkGood: '可以使用：{ms} 毫秒，{tokens} token，{cost}',
-  checkSaid: '它回答：{text}',
+  checkAnswer: '它回答：{text}',
   checkBad: '不能使用：{why}',
 
   stands: { ready: '可用', noConsent: '未同意发送', resting: '暂停中，{when}恢复' },
@@ -122,7 +122,7 @@ const en: Texts<typeof zh> = {
   check: 'Test',
   checkOf: 'Test provider “{name}”',
   checkGood: 'Works: {ms} ms, {tokens} tokens, {cost}',
-  checkSaid: 'It answered: {text}',
+  checkAnswer: 'It answered: {text}',
   checkBad: 'Doesn’t work. {why}',
 
   stands: { ready: 'Ready', noConsent: 'No consent yet', resting: 'Paused, tries again {when}' },

@@ -5,46 +5,46 @@ import type { Entry as WorkEntry } from './useEntries'
 import type { Note } from './useNotes'
 
 const at = (second: number): string => `2026-01-02T03:04:${String(second).padStart(2, '0')}.000Z`
-const said = (id: number, second: number, rest: Partial<Message> = {}): Message =>
+const message = (id: number, second: number, rest: Partial<Message> = {}): Message =>
   ({ id, message_id: `m${id}`, at: at(second), direction: 'in', decision: 'answered', ...rest }) as Message
-const sent = (id: number, second: number, message: string | null = null): Sending =>
-  ({ id, at: at(second), message_id: message }) as Sending
+const sending = (id: number, second: number, answered: string | null = null): Sending =>
+  ({ id, at: at(second), message_id: answered }) as Sending
 const whole = { messages: false, sendings: false }
 const keys = (...lists: Parameters<typeof thread>): string[] => thread(...lists).map((entry) => entry.key)
 
-test('what was said and sent stands in the order of time', () => {
-  expect(keys([said(2, 9), said(1, 3)], [sent(2, 12), sent(1, 5)], whole)).toEqual(['m1', 's1', 'm2', 's2'])
+test('messages and sendings stand in the order of time', () => {
+  expect(keys([message(2, 9), message(1, 3)], [sending(2, 12), sending(1, 5)], whole)).toEqual(['m1', 's1', 'm2', 's2'])
 })
 
 test('an answer stands after its message though the clocks differ', () => {
-  expect(keys([said(1, 9)], [sent(2, 4, 'm1'), sent(1, 3)], whole)).toEqual(['s1', 'm1', 's2'])
+  expect(keys([message(1, 9)], [sending(2, 4, 'm1'), sending(1, 3)], whole)).toEqual(['s1', 'm1', 's2'])
 })
 
 test('an echo is not shown beside its sending, the owner in the site is', () => {
-  const echo = said(3, 6, { direction: 'out', decision: 'echo' })
-  const undecided = said(4, 7, { direction: 'out', decision: '' })
-  const human = said(5, 8, { direction: 'human', decision: 'human' })
-  expect(keys([human, undecided, echo, said(1, 3)], [sent(1, 5)], whole)).toEqual(['m1', 's1', 'm5'])
+  const echo = message(3, 6, { direction: 'out', decision: 'echo' })
+  const undecided = message(4, 7, { direction: 'out', decision: '' })
+  const human = message(5, 8, { direction: 'human', decision: 'human' })
+  expect(keys([human, undecided, echo, message(1, 3)], [sending(1, 5)], whole)).toEqual(['m1', 's1', 'm5'])
 })
 
 test('a list that goes on hides what is older than its end', () => {
-  const messages = [said(2, 9), said(1, 8)]
-  const sendings = [sent(2, 9), sent(1, 2)]
+  const messages = [message(2, 9), message(1, 8)]
+  const sendings = [sending(2, 9), sending(1, 2)]
   expect(keys(messages, sendings, { messages: true, sendings: false })).toEqual(['m1', 'm2', 's2'])
   expect(keys(messages, sendings, { messages: false, sendings: true })).toEqual(['s1', 'm1', 'm2', 's2'])
 })
 
 test('a newer page is joined to what is known, or takes its place when something between is missing', () => {
-  expect(renewed([said(2, 2), said(1, 1)], [said(3, 3), said(2, 2, { decision: 'paused' })])).toEqual({
-    rows: [said(3, 3), said(2, 2, { decision: 'paused' }), said(1, 1)],
+  expect(renewed([message(2, 2), message(1, 1)], [message(3, 3), message(2, 2, { decision: 'paused' })])).toEqual({
+    rows: [message(3, 3), message(2, 2, { decision: 'paused' }), message(1, 1)],
     joins: true,
   })
-  expect(renewed([said(1, 1)], [said(9, 9)])).toEqual({ rows: [said(9, 9)], joins: false })
+  expect(renewed([message(1, 1)], [message(9, 9)])).toEqual({ rows: [message(9, 9)], joins: false })
 })
 
 test('notes stand between the messages, and those older than what was loaded wait for it', () => {
   const note = (id: number, second: number) => ({ id, at: at(second) }) as Note
-  const entries = thread([said(2, 9), said(1, 3)], [], whole)
+  const entries = thread([message(2, 9), message(1, 3)], [], whole)
   const lines = (isMore: boolean) =>
     withNotes(entries, [note(1, 1), note(2, 5), note(3, 20)], isMore).map((one) => one.key)
   expect(lines(false)).toEqual(['n1', 'm1', 'n2', 'm2', 'n3'])

@@ -1,11 +1,11 @@
-/** One chat as a thread: what was said, what was sent and what became of it, oldest first. */
+/** One chat as a thread: its messages, its sendings and what became of them, oldest first. */
 import type { Message, Sending } from '../common/api'
 import type { Entry as WorkEntry } from './useEntries'
 import type { Note } from './useNotes'
 
 export type Entry =
-  | { kind: 'said'; key: string; at: number; message: Message }
-  | { kind: 'sent'; key: string; at: number; sending: Sending }
+  | { kind: 'message'; key: string; at: number; message: Message }
+  | { kind: 'sending'; key: string; at: number; sending: Sending }
 
 /** What stands in a thread beside that. */
 export type Line =
@@ -20,18 +20,18 @@ const isEcho = (message: Message): boolean =>
 /** The entries that were made: an entry that stays the same object is not drawn again. */
 const made = new WeakMap<Message | Sending, Entry>()
 
-function saidOf(message: Message): Entry {
+function messageEntry(message: Message): Entry {
   const known = made.get(message)
   if (known) return known
-  const entry: Entry = { kind: 'said', key: `m${message.id}`, at: Date.parse(message.at), message }
+  const entry: Entry = { kind: 'message', key: `m${message.id}`, at: Date.parse(message.at), message }
   made.set(message, entry)
   return entry
 }
 
-function sentOf(sending: Sending, at: number): Entry {
+function sendingEntry(sending: Sending, at: number): Entry {
   const known = made.get(sending)
   if (known?.at === at) return known
-  const entry: Entry = { kind: 'sent', key: `s${sending.id}`, at, sending }
+  const entry: Entry = { kind: 'sending', key: `s${sending.id}`, at, sending }
   made.set(sending, entry)
   return entry
 }
@@ -47,24 +47,24 @@ export function thread(
   sendings: readonly Sending[],
   more: { messages: boolean; sendings: boolean },
 ): Entry[] {
-  const spoken = new Map(messages.map((message) => [message.message_id, Date.parse(message.at)]))
+  const messageTimes = new Map(messages.map((message) => [message.message_id, Date.parse(message.at)]))
   const sentAt = (sending: Sending): number =>
-    Math.max(Date.parse(sending.at), (spoken.get(sending.message_id ?? '') ?? Number.NEGATIVE_INFINITY) + 1)
+    Math.max(Date.parse(sending.at), (messageTimes.get(sending.message_id ?? '') ?? Number.NEGATIVE_INFINITY) + 1)
   const ends = [
     more.messages ? Date.parse(messages.at(-1)?.at ?? '') : Number.NEGATIVE_INFINITY,
     more.sendings ? Date.parse(sendings.at(-1)?.at ?? '') : Number.NEGATIVE_INFINITY,
   ]
   const horizon = Math.max(...ends.filter((end) => !Number.isNaN(end)))
   const entries: Entry[] = [
-    ...messages.filter((message) => !isEcho(message)).map(saidOf),
-    ...sendings.map((sending) => sentOf(sending, sentAt(sending))),
+    ...messages.filter((message) => !isEcho(message)).map(messageEntry),
+    ...sendings.map((sending) => sendingEntry(sending, sentAt(sending))),
   ]
   return entries
     .filter((entry) => entry.at >= horizon)
-    .sort((a, b) => a.at - b.at || Number(a.kind === 'sent') - Number(b.kind === 'sent') || order(a) - order(b))
+    .sort((a, b) => a.at - b.at || Number(a.kind === 'sending') - Number(b.kind === 'sending') || order(a) - order(b))
 }
 
-const order = (entry: Entry): number => (entry.kind === 'said' ? entry.message.id : entry.sending.id)
+const order = (entry: Entry): number => (entry.kind === 'message' ? entry.message.id : entry.sending.id)
 
 /** The newest page put before what is known of a list; what it leaves out in between is not kept. Equal rows stay as they are. */
 export function renewed<T extends { id: number }>(

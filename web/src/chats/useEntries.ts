@@ -19,9 +19,12 @@ export function useEntries(place: () => { account: string; chat: string }) {
       entries.value = work.events.filter((one) => one.what !== 'note') // the notes themselves stand in the thread
     },
     {
-      mine: (talk) =>
-        talk.type === 'chat' && talk.what !== 'seen' && talk.account === place().account && talk.chat === place().chat,
-      failed: () => true, // the thread itself tells that the server is away
+      mine: (event) =>
+        event.type === 'chat' &&
+        event.what !== 'seen' &&
+        event.account === place().account &&
+        event.chat === place().chat,
+      failed: () => true, // the thread itself shows that the server is away
     },
   )
   watch(

@@ -17,7 +17,7 @@ interface Searched {
 export function newestWith(entries: readonly Entry[], words: string): string | undefined {
   const wanted = words.trim().toLowerCase()
   if (!wanted) return undefined
-  const textOf = (entry: Entry): string => (entry.kind === 'said' ? entry.message.text : entry.sending.text)
+  const textOf = (entry: Entry): string => (entry.kind === 'message' ? entry.message.text : entry.sending.text)
   return entries.findLast((entry) => textOf(entry).toLowerCase().includes(wanted))?.key
 }
 

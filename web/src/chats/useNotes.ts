@@ -23,9 +23,12 @@ export function useNotes(place: () => { account: string; chat: string }) {
       notes.value = page.items
     },
     {
-      mine: (talk) =>
-        talk.type === 'chat' && talk.what === 'note' && talk.account === place().account && talk.chat === place().chat,
-      failed: () => true, // the thread itself tells that the server is away
+      mine: (event) =>
+        event.type === 'chat' &&
+        event.what === 'note' &&
+        event.account === place().account &&
+        event.chat === place().chat,
+      failed: () => true, // the thread itself shows that the server is away
     },
   )
   watch(

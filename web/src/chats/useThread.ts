@@ -1,4 +1,4 @@
-/** One chat: what was said and sent, kept current; whose turn it is; and the owner's own words on their way. */
+/** One chat: its messages and sendings, kept current; whose turn it is; and the owner's own words on their way. */
 import { computed, ref, shallowRef, watch } from 'vue'
 import { type Chat, call, type Message, type Page, type Sending, why } from '../common/api'
 import { useLive } from '../common/liveData'
@@ -49,25 +49,26 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   /** The newest of everything, joined to what is there. */
   const { problem, load } = useLive(
     () => Promise.all([loadFacts(), loadMessages(), loadSendings()]),
-    ([chats, said, sent]) => {
+    ([chats, messagePage, sendingPage]) => {
       const known = entries.value.at(-1)?.key
       const isFirst = !loaded.value
-      const both = { said: renewed(messages.value, said.items), sent: renewed(sendings.value, sent.items) }
+      const newMessages = renewed(messages.value, messagePage.items)
+      const newSendings = renewed(sendings.value, sendingPage.items)
       facts.value = chats.items[0] ?? null
       next.value = {
-        messages: both.said.joins ? next.value.messages : said.next,
-        sendings: both.sent.joins ? next.value.sendings : sent.next,
+        messages: newMessages.joins ? next.value.messages : messagePage.next,
+        sendings: newSendings.joins ? next.value.sendings : sendingPage.next,
       }
-      messages.value = both.said.rows
-      sendings.value = both.sent.rows
+      messages.value = newMessages.rows
+      sendings.value = newSendings.rows
       loaded.value = true
       return shown({ isFirst, isNewer: entries.value.at(-1)?.key !== known })
     },
     {
-      mine: (talk) => {
+      mine: (event) => {
         const { account, chat } = place()
-        if (talk.type === 'chat' && (talk.what === 'note' || talk.what === 'seen')) return false
-        return talk.account === account && (talk.chat === undefined || talk.chat === chat)
+        if (event.type === 'chat' && (event.what === 'note' || event.what === 'seen')) return false
+        return event.account === account && (event.chat === undefined || event.chat === chat)
       },
       after: SOON_MS,
     },

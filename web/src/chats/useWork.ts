@@ -19,8 +19,8 @@ export function useWork(
 ) {
   const toasts = useToasts()
 
-  /** Make a change and show it; `said` tells of it, and `back` undoes it. */
-  async function make(change: Change, said: string, back?: Change): Promise<void> {
+  /** Make a change and show it; `text` is shown then, and `back` undoes it. */
+  async function make(change: Change, text: string, back?: Change): Promise<void> {
     const before = facts.value
     const { account, chat } = place()
     if (!before) return
@@ -32,7 +32,7 @@ export function useWork(
       const now = await call<Work>('PUT', path('cookies', account, 'chats', chat, 'work'), { body: change })
       if (isHere() && facts.value) facts.value = { ...facts.value, ...standingOf(now) }
       const undo = back && { label: t('app.undo'), run: () => void (isHere() && make(back, t('work.undone'))) }
-      toasts.done(said, undo)
+      toasts.done(text, undo)
     } catch (error) {
       if (isHere() && facts.value) facts.value = { ...facts.value, ...standingOf(before) }
       toasts.refused(t('work.notDone', { why: why(error) }))
@@ -46,46 +46,46 @@ export function useWork(
   }
 
   const done = (): Promise<void> =>
-    make({ status: 'done', received: facts.value?.received ?? 0 }, t('work.saidDone', { name: name.value }), back())
-  const reopen = (): Promise<void> => make({ status: 'open' }, t('work.saidOpen', { name: name.value }), back())
+    make({ status: 'done', received: facts.value?.received ?? 0 }, t('work.toasts.done', { name: name.value }), back())
+  const reopen = (): Promise<void> => make({ status: 'open' }, t('work.toasts.open', { name: name.value }), back())
   const snooze = (until: Date): Promise<void> =>
     make(
       { status: 'snoozed', until: until.toISOString(), received: facts.value?.received ?? 0 },
-      t('work.saidSnoozed', { name: name.value, until: clockTime(until.toISOString(), Date.now()) }),
+      t('work.toasts.snoozed', { name: name.value, until: clockTime(until.toISOString(), Date.now()) }),
       back(),
     )
   const assign = (to: string | null): Promise<void> =>
-    make({ assignee: to }, to ? t('work.saidAssigned', { name: to }) : t('work.saidUnassigned'), {
+    make({ assignee: to }, to ? t('work.toasts.assigned', { name: to }) : t('work.toasts.unassigned'), {
       assignee: facts.value?.assignee ?? null,
     })
 
   return { done, reopen, snooze, assign }
 }
 
-/** What is open in front of somebody is seen: the server is told, once for each count. */
+/** What is open in front of somebody is seen: it is reported to the server once for each count. */
 export function useSeen(place: () => { account: string; chat: string }, facts: Ref<Chat | null | undefined>): void {
-  let told = ''
+  let reported = ''
 
-  async function tell(): Promise<void> {
+  async function report(): Promise<void> {
     const now = facts.value
     const { account, chat } = place()
     if (!now?.unread || document.hidden || now.account !== account || now.chat_id !== chat) return
     const mark = `${account}/${chat}/${now.received}`
-    if (mark === told) return
-    told = mark
+    if (mark === reported) return
+    reported = mark
     try {
       await call('PUT', path('cookies', account, 'chats', chat, 'seen'), { body: { received: now.received } })
     } catch {
-      told = '' // it stays unread, and is told with the next look
+      reported = '' // it stays unread, and is reported with the next look
     }
   }
 
-  watch(facts, tell)
+  watch(facts, report)
   watch(
     () => place().chat,
     (_, __, ended) => {
-      document.addEventListener('visibilitychange', tell)
-      ended(() => document.removeEventListener('visibilitychange', tell))
+      document.addEventListener('visibilitychange', report)
+      ended(() => document.removeEventListener('visibilitychange', report))
     },
     { immediate: true },
   )

@@ -25,7 +25,7 @@ const MODES: Record<string, Key> = { off: 'model.modes.off', draft: 'model.modes
 /** Stored questions and answers, one a line. */
 function factsText(stored: string): string {
   const facts = JSON.parse(stored || '[]') as [string, string][]
-  return facts.map(([asked, said]) => `${asked} · ${said}`).join('\n') || t('values.nothing')
+  return facts.map(([question, answer]) => `${question} · ${answer}`).join('\n') || t('values.nothing')
 }
 
 /** The user agent of a browser in its stored form; the server's own has none. */
@@ -49,7 +49,7 @@ export function valueText(value: unknown, field = ''): string {
   return String(value)
 }
 
-/** Fields whose numbers tell a user nothing: they count, or they follow from another field. */
+/** Fields whose numbers mean nothing to a user: they count, or they follow from another field. */
 export const COUNTERS: ReadonlySet<string> = new Set(['restart_nonce', 'cookie_version', 'orders_since_ms'])
 
 export interface FieldChange {

@@ -25,7 +25,7 @@ function isTyping(target: EventTarget | null): boolean {
 type Actions = Record<string, () => void>
 const all = new Set<Actions>()
 
-function heard(event: KeyboardEvent): void {
+function onKey(event: KeyboardEvent): void {
   const pressed = shortcut(event)
   if (!pressed) return
   for (const actions of [...all].reverse()) {
@@ -39,10 +39,10 @@ function heard(event: KeyboardEvent): void {
 
 /** Shortcuts that hold while a component is there; those of a page go before those of the frame around it. */
 export function useKeys(actions: Actions): void {
-  if (all.size === 0) document.addEventListener('keydown', heard)
+  if (all.size === 0) document.addEventListener('keydown', onKey)
   all.add(actions)
   onScopeDispose(() => {
     all.delete(actions)
-    if (all.size === 0) document.removeEventListener('keydown', heard)
+    if (all.size === 0) document.removeEventListener('keydown', onKey)
   })
 }

@@ -1,13 +1,13 @@
-/** The live line as pages see it: how it stands, and what was changed and said last. */
+/** The live line as pages see it: how it stands, and the newest changes and events. */
 import { defineStore } from 'pinia'
 import { ref, shallowRef } from 'vue'
 import type { Account } from './api'
-import { type Change, Line, type LineState, type Talk } from './live'
+import { type Change, Line, type LineState, type LiveEvent } from './live'
 import { useSession } from './session'
 
 const RECENT = 40
 
-/** What is done with the accounts that the line tells about. */
+/** What is done with the accounts that the line reports. */
 export interface Receiver {
   snapshot(accounts: Account[]): void
   batch(accounts: Account[], removed: string[]): void
@@ -16,12 +16,12 @@ export interface Receiver {
 export const useLine = defineStore('line', () => {
   const state = ref<LineState>('connecting')
   const recent = shallowRef<Change[]>([])
-  /** The latest events of chats, watched by pages that show chats. */
-  const talked = shallowRef<Talk[]>([])
-  /** When the server last said anything, in milliseconds. */
-  let heard = 0
+  /** The events of the newest batch, watched by pages that show what they are about. */
+  const lastEvents = shallowRef<LiveEvent[]>([])
+  /** When the server last sent anything, in milliseconds. */
+  let lastReceived = 0
   /** The same, as it was when the line broke. */
-  const heardAt = ref('')
+  const lastReceivedAt = ref('')
   let line: Line | null = null
 
   function open(receiver: Receiver): void {
@@ -31,14 +31,14 @@ export const useLine = defineStore('line', () => {
         receiver.batch(accounts, removed)
         if (changes.length) recent.value = [...changes.toReversed(), ...recent.value].slice(0, RECENT)
       },
-      talks(talks) {
-        talked.value = talks
+      events(events) {
+        lastEvents.value = events
       },
-      heard() {
-        heard = Date.now()
+      received() {
+        lastReceived = Date.now()
       },
       state(next) {
-        if (next === 'lost' && state.value === 'live') heardAt.value = new Date(heard).toISOString()
+        if (next === 'lost' && state.value === 'live') lastReceivedAt.value = new Date(lastReceived).toISOString()
         state.value = next
       },
       signedOut() {
@@ -54,5 +54,5 @@ export const useLine = defineStore('line', () => {
     state.value = 'connecting'
   }
 
-  return { state, recent, talked, heardAt, open, close }
+  return { state, recent, lastEvents, lastReceivedAt, open, close }
 })

@@ -12,7 +12,7 @@ class FakeSocket {
   close(): void {
     this.closed = true
   }
-  say(message: unknown): void {
+  send(message: unknown): void {
     this.onmessage?.({ data: JSON.stringify(message) })
   }
   break(code = 1006): void {
@@ -21,11 +21,11 @@ class FakeSocket {
 }
 
 const states: LineState[] = []
-const heard = {
-  heard: vi.fn(),
+const listener = {
+  received: vi.fn(),
   snapshot: vi.fn(),
   batch: vi.fn(),
-  talks: vi.fn(),
+  events: vi.fn(),
   signedOut: vi.fn(),
   state: (one: LineState) => states.push(one),
 }
@@ -48,11 +48,11 @@ afterEach(() => {
 })
 
 test('a line that broke is opened again where it broke', () => {
-  new Line(heard)
+  new Line(listener)
   expect(last().url).toBe('wss://shop.example/console/live')
-  last().say({ type: 'snapshot', rev: 7, accounts: [] })
-  last().say({ type: 'batch', rev: 9, accounts: [], removed: [], changes: [], talks: [] })
-  last().say({ type: 'batch', rev: null, accounts: [], removed: [], changes: [], talks: [] })
+  last().send({ type: 'snapshot', rev: 7, accounts: [] })
+  last().send({ type: 'batch', rev: 9, accounts: [], removed: [], changes: [], talks: [] })
+  last().send({ type: 'batch', rev: null, accounts: [], removed: [], changes: [], talks: [] })
   last().break()
   expect(states).toEqual(['live', 'lost'])
   vi.advanceTimersByTime(1_000)
@@ -60,33 +60,33 @@ test('a line that broke is opened again where it broke', () => {
 })
 
 test('a long snapshot is taken when its last part has come, and not at all when the line breaks before', () => {
-  new Line(heard)
-  last().say({ type: 'part', accounts: [{ id: 'lost' }] })
+  new Line(listener)
+  last().send({ type: 'part', accounts: [{ id: 'lost' }] })
   last().break()
   vi.advanceTimersByTime(1_000)
-  last().say({ type: 'part', accounts: [{ id: 'a' }] })
-  last().say({ type: 'part', accounts: [{ id: 'b' }] })
-  expect(heard.snapshot).not.toHaveBeenCalled()
-  last().say({ type: 'snapshot', rev: 7, accounts: [{ id: 'c' }] })
-  last().say({ type: 'snapshot', rev: 8, accounts: [{ id: 'd' }] })
-  expect(heard.snapshot.mock.calls).toEqual([[[{ id: 'a' }, { id: 'b' }, { id: 'c' }]], [[{ id: 'd' }]]])
+  last().send({ type: 'part', accounts: [{ id: 'a' }] })
+  last().send({ type: 'part', accounts: [{ id: 'b' }] })
+  expect(listener.snapshot).not.toHaveBeenCalled()
+  last().send({ type: 'snapshot', rev: 7, accounts: [{ id: 'c' }] })
+  last().send({ type: 'snapshot', rev: 8, accounts: [{ id: 'd' }] })
+  expect(listener.snapshot.mock.calls).toEqual([[[{ id: 'a' }, { id: 'b' }, { id: 'c' }]], [[{ id: 'd' }]]])
 })
 
 test('after a reset nothing is resumed', () => {
-  new Line(heard)
-  last().say({ type: 'snapshot', rev: 7, accounts: [] })
-  last().say({ type: 'reset' })
+  new Line(listener)
+  last().send({ type: 'snapshot', rev: 7, accounts: [] })
+  last().send({ type: 'reset' })
   last().break()
   vi.advanceTimersByTime(1_000)
   expect(last().url).toBe('wss://shop.example/console/live')
 })
 
-test('a line that says nothing for 15 s counts as dead', () => {
-  new Line(heard)
-  last().say({ type: 'snapshot', rev: 7, accounts: [] })
+test('a line that sends nothing for 15 s counts as dead', () => {
+  new Line(listener)
+  last().send({ type: 'snapshot', rev: 7, accounts: [] })
   const first = last()
   vi.advanceTimersByTime(14_000)
-  first.say({ type: 'beat' })
+  first.send({ type: 'beat' })
   vi.advanceTimersByTime(14_000)
   expect(states).toEqual(['live'])
   vi.advanceTimersByTime(2_000)
@@ -95,15 +95,15 @@ test('a line that says nothing for 15 s counts as dead', () => {
 })
 
 test('a signed-out page is notified and does not retry', () => {
-  new Line(heard)
+  new Line(listener)
   last().break(4401)
   vi.advanceTimersByTime(60_000)
-  expect(heard.signedOut).toHaveBeenCalledOnce()
+  expect(listener.signedOut).toHaveBeenCalledOnce()
   expect(FakeSocket.all).toHaveLength(1)
 })
 
-test('a page too many says so and tries again slowly', () => {
-  new Line(heard)
+test('a page too many is shown as such and tries again slowly', () => {
+  new Line(listener)
   last().break(4429)
   expect(states).toEqual(['full'])
   vi.advanceTimersByTime(10_000)
@@ -113,7 +113,7 @@ test('a page too many says so and tries again slowly', () => {
 })
 
 test('a closed line stays closed', () => {
-  const line = new Line(heard)
+  const line = new Line(listener)
   line.close()
   last().break()
   vi.advanceTimersByTime(60_000)

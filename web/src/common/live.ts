@@ -14,24 +14,24 @@ export interface Change {
 type LiveMessage =
   | { type: 'part'; accounts: Account[] }
   | { type: 'snapshot'; rev: number; accounts: Account[] }
-  | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[]; talks: Talk[] }
+  | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[]; talks: LiveEvent[] }
   | { type: 'reset' }
   | { type: 'beat' }
 
 /**
- * Something that was said, decided, sent, paused or drafted by a model in a chat (a decision does not say in which),
- * befell an order, or changed the stock of goods.
+ * An event of a message, a sending, a decision (which names no chat), a pause, a draft, an order, a stock, an incident
+ * or the work on a chat.
  */
-export interface Talk {
+export interface LiveEvent {
   type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock' | 'incident' | 'model' | 'chat'
   /** Empty for goods, which are of no single shop. */
   account: string
-  /** Of what changed a stock. */
+  /** Of a stock. */
   goods_id?: number
   chat?: string
   /** Of the work on a chat. */
   what?: 'work' | 'note' | 'seen' | 'snooze_ended'
-  /** Of what befell an order. */
+  /** Of an order. */
   order_id?: string
   at: string
 }
@@ -40,11 +40,11 @@ export interface Talk {
 export type LineState = 'connecting' | 'live' | 'lost' | 'full'
 
 export interface Listener {
-  /** The server said anything at all. */
-  heard(): void
+  /** The server sent anything at all. */
+  received(): void
   snapshot(accounts: Account[]): void
   batch(accounts: Account[], removed: string[], changes: Change[]): void
-  talks(talks: Talk[]): void
+  events(events: LiveEvent[]): void
   state(state: LineState): void
   signedOut(): void
 }
@@ -52,9 +52,9 @@ export interface Listener {
 const SIGNED_OUT = 4401
 const TOO_MANY = 4429
 const FULL_RETRY_MS = 15_000
-/** The server says something every 5 s; after three of these the line counts as dead. */
+/** The server sends something every 5 s; after three of these the line counts as dead. */
 const SILENCE_MS = 15_000
-/** The same when the browser says that its network is gone: one more word is waited for. */
+/** The same when the browser reports that its network is gone: one more message is waited for. */
 const DOUBT_MS = 6_000
 const FIRST_RETRY_MS = 200
 const RETRY_MS = 500
@@ -96,7 +96,7 @@ export class Line {
     this.open()
   }
 
-  /** The network is said to be gone; a server on this very machine may be there all the same. */
+  /** The browser reports that the network is gone; a server on this very machine may be there all the same. */
   private readonly doubt = (): void => {
     if (this.socket) this.listen(DOUBT_MS)
   }
@@ -110,8 +110,8 @@ export class Line {
     this.listen()
     socket.onmessage = (event: MessageEvent<string>) => {
       this.listen()
-      this.listener.heard()
-      this.hear(JSON.parse(event.data) as LiveMessage)
+      this.listener.received()
+      this.receive(JSON.parse(event.data) as LiveMessage)
     }
     socket.onclose = (event) => this.ended(socket, event.code)
   }
@@ -125,7 +125,7 @@ export class Line {
     }, silence)
   }
 
-  private hear(message: LiveMessage): void {
+  private receive(message: LiveMessage): void {
     switch (message.type) {
       case 'part':
         this.parts.push(...message.accounts)
@@ -140,7 +140,7 @@ export class Line {
       case 'batch':
         if (message.rev !== null) this.rev = message.rev
         this.listener.batch(message.accounts, message.removed, message.changes)
-        if (message.talks.length) this.listener.talks(message.talks)
+        if (message.talks.length) this.listener.events(message.talks)
         break
       case 'reset':
         this.rev = null

@@ -7,7 +7,7 @@ vi.stubGlobal('window', globalThis)
 const { useLine } = await import('./line')
 const { useLive } = await import('./liveData')
 
-const talk = (account: string) => ({ type: 'message' as const, account, at: '' })
+const event = (account: string) => ({ type: 'message' as const, account, at: '' })
 let scope = effectScope()
 
 beforeEach(() => {
@@ -70,24 +70,24 @@ test('it is loaded again when the line comes back, and not when it comes first',
   expect(questions).toHaveLength(2)
 })
 
-test('what was asked before the line came is asked once more, if the line tells about it', async () => {
+test('what was asked before the line came is asked once more, if the line reports it', async () => {
   const line = useLine()
-  const [told, untold] = [watched({ mine: () => true }), watched()]
-  void told.live.load()
-  void untold.live.load()
+  const [affected, unaffected] = [watched({ mine: () => true }), watched()]
+  void affected.live.load()
+  void unaffected.live.load()
   for (const state of ['live', 'connecting', 'live'] as const) {
     line.state = state
     await nextTick()
   }
-  expect(told.questions).toHaveLength(2)
-  expect(untold.questions).toHaveLength(1)
+  expect(affected.questions).toHaveLength(2)
+  expect(unaffected.questions).toHaveLength(1)
 })
 
-test('what the line tells about others loads nothing; several talks of its own load once', async () => {
+test('events of others load nothing; several of its own load once', async () => {
   const { questions } = watched({ mine: (one) => one.account === 'shop', after: 100 })
   const line = useLine()
   for (const account of ['other', 'shop', 'shop']) {
-    line.talked = [talk(account)]
+    line.lastEvents = [event(account)]
     await nextTick()
     vi.advanceTimersByTime(40)
   }

@@ -3,11 +3,11 @@ import { onScopeDispose, ref, watch } from 'vue'
 import { t } from '../i18n'
 import { why } from './api'
 import { useLine } from './line'
-import type { Talk } from './live'
+import type { LiveEvent } from './live'
 
 interface Options {
-  /** Whether something that the line tells about concerns the page, which is then loaded again. */
-  mine?: (talk: Talk) => boolean
+  /** Whether an event of the line concerns the page, which is then loaded again. */
+  mine?: (event: LiveEvent) => boolean
   /** How long after that, in milliseconds: events within this time cause no second load. */
   after?: number
   /** Shows an error in its own way and answers `true`, or leaves it to `problem`. */
@@ -15,7 +15,7 @@ interface Options {
 }
 
 /**
- * Load with `ask` and show the answer with `show`, again whenever the line was away or tells about something that is `mine`,
+ * Load with `ask` and show the answer with `show`, again whenever the line was away or brings an event that is `mine`,
  * and once more when the line comes after the first load.
  *
  * An answer that a newer question has overtaken is not shown. The first load is the caller's.
@@ -68,8 +68,8 @@ export function useLive<T>(
   )
   if (mine) {
     watch(
-      () => line.talked,
-      (talks) => talks.some(mine) && soon(after),
+      () => line.lastEvents,
+      (events) => events.some(mine) && soon(after),
     )
   }
   onScopeDispose(() => {

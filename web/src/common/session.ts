@@ -49,10 +49,10 @@ export const useSession = defineStore('session', () => {
   async function signOut(): Promise<void> {
     await call('DELETE', '/console/session')
     user.value = null
-    expired.value = false // the live line may have heard of the end before us
+    expired.value = false // the live line may have learnt of the end before us
   }
 
-  /** The server says that the session is over. The live line and each request under way may hear of it. */
+  /** The session is over. The live line and each request under way may report it. */
   function lapse(): void {
     if (user.value) expired.value = true
     user.value = null

@@ -33,7 +33,7 @@ export const ruleOf = (rules: DeliveryRule[], line: CheckedItem): DeliveryRule |
   rules.find((rule) => rule.item_id === line.item_id && !rule.spec) ??
   null
 
-/** The orders of a rule: its item, by the title where the known items tell it, or a title. */
+/** The orders of a rule: its item, by the title where the known items have it, or a title. */
 export function ordersOf(rule: DeliveryRule, known: { item_id: string; title: string }[] = []): string {
   if (rule.title_contains) return t('deliveries.titleHas', { text: rule.title_contains })
   const title = rule.item_id && known.find((one) => one.item_id === rule.item_id)?.title
@@ -88,12 +88,12 @@ function confirmText(rule: DeliveryRule): string {
 export function changeText({ rule, before }: RuleChange, nameOf: (id: number | null) => string | undefined): string {
   const [now, was] = [saysOf(rule, nameOf(rule.goods_id)), before && saysOf(before, nameOf(before.goods_id))]
   if (!before) return now
-  const told = was === now ? [] : [`${was} → ${now}`]
+  const parts = was === now ? [] : [`${was} → ${now}`]
   if (before.delay_seconds !== rule.delay_seconds)
-    told.push(`${t('deliveries.delay')}: ${count(before.delay_seconds)} → ${count(rule.delay_seconds)}`)
+    parts.push(`${t('deliveries.delay')}: ${count(before.delay_seconds)} → ${count(rule.delay_seconds)}`)
   if (!same(before.confirm, rule.confirm))
-    told.push(`${t('deliveries.confirm')}: ${confirmText(before)} → ${confirmText(rule)}`)
-  return told.join(' · ') || now
+    parts.push(`${t('deliveries.confirm')}: ${confirmText(before)} → ${confirmText(rule)}`)
+  return parts.join(' · ') || now
 }
 
 /**

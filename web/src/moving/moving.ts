@@ -21,11 +21,11 @@ export interface Options {
   onlyUser: string
 }
 
-/** Send a file as it is, and hear what it holds. `sent` hears how much of it has left, from 0 to 1. */
+/** Send a file as it is, and return what it holds. `sent` is called with how much of it has left, from 0 to 1. */
 export function look(file: File, { key, onlyUser }: Options, sent: (part: number) => void): Promise<ImportPlan> {
   const query = new URLSearchParams({ name: file.name, ...(onlyUser && { only_user: onlyUser }) })
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest() // `fetch` does not tell how far a body is
+    const request = new XMLHttpRequest() // `fetch` does not report how far a body is
     request.open('POST', `/imports/plans?${query}`)
     request.responseType = 'json'
     const headers = {

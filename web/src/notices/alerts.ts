@@ -1,7 +1,7 @@
-/** Which questions are told of by which page: each once, by one of the tabs. */
+/** Which page shows alerts for which questions: each once, by one of the tabs. */
 import type { Chat } from '../common/api'
 
-const TOLD = 'shoal.told'
+const ALERTED_KEY = 'shoal.told'
 const MOST = 100
 /** Who has waited for longer is in the list of chats, but no longer counted at the top. */
 export const RECENT_MS = 24 * 3_600_000
@@ -16,26 +16,26 @@ export function counted(chats: Chat[], shops: string[], now: number): Chat[] {
   )
 }
 
-/** Those that were not there before, or in which the buyer has said more since. */
+/** Those that were not there before, or in which the buyer has written more since. */
 export function fresh(chats: Chat[], before: Set<string>): Chat[] {
   return chats.filter((chat) => !before.has(momentOf(chat)))
 }
 
 export const moments = (chats: Chat[]): Set<string> => new Set(chats.map(momentOf))
 
-/** Take it on to tell about these; those that another tab has taken on are left out. */
+/** Take on the alerts for these; those that another tab has taken on are left out. */
 export function takeOn(chats: Chat[]): Chat[] {
-  let told: string[] = []
+  let takenOn: string[] = []
   try {
-    told = JSON.parse(localStorage.getItem(TOLD) ?? '[]') as string[]
+    takenOn = JSON.parse(localStorage.getItem(ALERTED_KEY) ?? '[]') as string[]
   } catch {
     // Then all are new.
   }
-  const mine = chats.filter((chat) => !told.includes(momentOf(chat)))
+  const mine = chats.filter((chat) => !takenOn.includes(momentOf(chat)))
   try {
-    if (mine.length) localStorage.setItem(TOLD, JSON.stringify([...told, ...mine.map(momentOf)].slice(-MOST)))
+    if (mine.length) localStorage.setItem(ALERTED_KEY, JSON.stringify([...takenOn, ...mine.map(momentOf)].slice(-MOST)))
   } catch {
-    // A full store: each tab tells.
+    // A full store: each tab shows its alert.
   }
   return mine
 }

@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest'
 import type { Incident } from '../common/api'
-import { askedAgainIn, grouped, told } from './incidents'
+import { askedAgainIn, grouped, notified } from './incidents'
 
 const incident = (id: number, level: Incident['level'], notified_at_ms: number | null, opened_at_ms = 0): Incident => ({
   ...{ id, level, notified_at_ms, opened_at_ms, account_id: 'afu', kind: 'parked', closed_at_ms: null, count: 1 },
   ...{ reason: '', detail: '', do: '', about: '', url: '', page: '' },
 })
 
-test('the most pressing come first, and what is not told yet is left out', () => {
+test('the most pressing come first, and what is not notified yet is left out', () => {
   const items = [
     incident(4, 'info', 1),
     incident(3, 'urgent', null),
     incident(2, 'urgent', 1),
     incident(1, 'urgent', 1),
   ]
-  expect(told(items).map((one) => one.id)).toEqual([2, 1, 4])
+  expect(notified(items).map((one) => one.id)).toEqual([2, 1, 4])
 })
 
 test('the buyers of one shop who wait are one group where the newest of them stands', () => {

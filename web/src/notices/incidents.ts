@@ -1,6 +1,6 @@
 /** Incidents as the pages show them. */
 import type { Incident, NoticeRow } from '../common/api'
-import type { Talk } from '../common/live'
+import type { LiveEvent } from '../common/live'
 import type { Tone } from '../common/ui/ToneMark.vue'
 
 export const TONES: Readonly<Record<Incident['level'], Tone>> = { urgent: 'bad', warning: 'warn', info: 'busy' }
@@ -18,7 +18,7 @@ export const NOTICE_TONES: Readonly<Record<NoticeRow['state'], Tone>> = {
 
 const RANK: Readonly<Record<Incident['level'], number>> = { urgent: 0, warning: 1, info: 2 }
 
-/** The planner looks each second; what was opened this long ago and is not told yet is being held. */
+/** The planner looks each second; what was opened this long ago and is not notified yet is being held. */
 const PLANNED_MS = 5_000
 const AGAIN_MS = 1_500
 
@@ -26,11 +26,11 @@ const AGAIN_MS = 1_500
 export const pressing = (items: readonly Incident[]): Incident[] =>
   items.toSorted((one, other) => RANK[one.level] - RANK[other.level] || other.id - one.id)
 
-/** Those that are told, the most pressing first: what may pass by itself before that makes no number. */
-export const told = (items: readonly Incident[]): Incident[] =>
+/** Those that are notified, the most pressing first: what may pass by itself before that makes no number. */
+export const notified = (items: readonly Incident[]): Incident[] =>
   pressing(items.filter((one) => one.notified_at_ms !== null))
 
-/** Whether it tells of a buyer who waits for a person: everyday work. */
+/** Whether it is about a buyer who waits for a person: everyday work. */
 export const isWait = (one: Incident): boolean => one.kind === 'buyer_waits' || one.kind === 'wants_person'
 
 /** The same in groups: the buyers of one shop who wait are one, in the place of the newest; all others stand alone. */
@@ -50,7 +50,7 @@ export function grouped(items: readonly Incident[]): [Incident, ...Incident[]][]
   return found
 }
 
-/** In how many milliseconds incidents that were opened just now are told; 0 when there is none. */
+/** In how many milliseconds incidents that were opened just now are notified; 0 when there is none. */
 export const askedAgainIn = (items: readonly Incident[], now: number): number =>
   items.some((one) => one.notified_at_ms === null && Math.abs(now - one.opened_at_ms) < PLANNED_MS) ? AGAIN_MS : 0
 
@@ -76,5 +76,5 @@ export const isMoment = (one: Incident): boolean => MOMENTS.has(one.kind)
 export const openedAt = (one: Incident): string => new Date(one.opened_at_ms).toISOString()
 
 /** Whether an event of the line can be about an incident. */
-export const isOfIncidents = (talk: Talk): boolean =>
-  talk.type === 'incident' || talk.type === 'order' || talk.type === 'stock'
+export const isOfIncidents = (event: LiveEvent): boolean =>
+  event.type === 'incident' || event.type === 'order' || event.type === 'stock'

@@ -1,8 +1,8 @@
-/** The incidents that last and were told, the most pressing first: the bell keeps them current, other pages count them. */
+/** The incidents that last and were notified, the most pressing first: the bell keeps them current, other pages count them. */
 import { defineStore } from 'pinia'
 import { computed, shallowRef } from 'vue'
 import type { Incident } from '../common/api'
-import { isOther, told } from './incidents'
+import { isOther, notified } from './incidents'
 
 export const useOpenIncidents = defineStore('openIncidents', () => {
   const items = shallowRef<Incident[]>([])
@@ -10,7 +10,7 @@ export const useOpenIncidents = defineStore('openIncidents', () => {
   const others = computed(() => items.value.filter(isOther))
 
   function show(found: readonly Incident[]): void {
-    items.value = told(found)
+    items.value = notified(found)
   }
 
   return { items, others, show }

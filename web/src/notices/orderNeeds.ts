@@ -1,4 +1,4 @@
-/** What waits for its owner: how many orders, as far as a badge tells, and the payments that name no order. */
+/** What waits for its owner: how many orders, as far as a badge shows, and the payments that name no order. */
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useAccounts } from '../accounts/store'
@@ -7,7 +7,7 @@ import { useLine } from '../common/line'
 
 const MOST = 20
 const SOON_MS = 1_000
-/** Messages come all the time; few of them tell about a payment. */
+/** Messages come all the time; few of them are about a payment. */
 const LATER_MS = 5_000
 
 export const useOrderNeeds = defineStore('orderNeeds', () => {
@@ -54,10 +54,10 @@ export const useOrderNeeds = defineStore('orderNeeds', () => {
     { immediate: true },
   )
   watch(
-    () => line.talked,
-    (talks) => {
-      if (talks.some((talk) => talk.type === 'order')) soon(SOON_MS)
-      else if (talks.some((talk) => talk.type === 'message' || talk.type === 'decision')) soon(LATER_MS)
+    () => line.lastEvents,
+    (events) => {
+      if (events.some((event) => event.type === 'order')) soon(SOON_MS)
+      else if (events.some((event) => event.type === 'message' || event.type === 'decision')) soon(LATER_MS)
     },
   )
 

@@ -1,4 +1,4 @@
-/** The buyers whose question waits for a person: counted in the title, told by a sound or a notice of the browser. */
+/** The buyers whose question waits for a person: counted in the title, announced by a sound or a notice of the browser. */
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import { useAccounts } from '../accounts/store'
@@ -47,13 +47,13 @@ export const useWaiting = defineStore('waiting', () => {
       isMore.value = page.next !== null && chats.value.length === page.items.length
       const news = known ? takeOn(fresh(chats.value, known)) : []
       known = moments(chats.value)
-      if (news.length) await tell(news)
+      if (news.length) await showAlerts(news)
     } catch {
-      // What is shown stays: the pages themselves tell what is wrong.
+      // What is shown stays: the pages themselves show what is wrong.
     }
   }
 
-  async function tell(news: Chat[]): Promise<void> {
+  async function showAlerts(news: Chat[]): Promise<void> {
     if (alerts.value?.sound) play()
     if (!alerts.value?.notify || !('Notification' in window) || Notification.permission !== 'granted') return
     const { active } = await worker()
@@ -86,8 +86,8 @@ export const useWaiting = defineStore('waiting', () => {
     { immediate: true },
   )
   watch(
-    () => line.talked,
-    (talks) => talks.some((talk) => ABOUT_CHATS.has(talk.type)) && soon(SOON_MS),
+    () => line.lastEvents,
+    (events) => events.some((event) => ABOUT_CHATS.has(event.type)) && soon(SOON_MS),
   )
   watch(
     () => session.user?.user_id,

@@ -8,8 +8,8 @@ export interface Moving {
   row: (id: string) => HTMLElement | null
   /** It was dropped at a place other than its own. */
   drop: (id: string, place: number) => void
-  /** To be said to who cannot see it. */
-  say: (what: 'lifted' | 'moved' | 'dropped' | 'cancelled', id: string, place: number) => void
+  /** Announce it to who cannot see it. */
+  announce: (what: 'lifted' | 'moved' | 'dropped' | 'cancelled', id: string, place: number) => void
 }
 
 /** So near to an edge of what scrolls it scrolls by itself. */
@@ -43,7 +43,7 @@ export function useReorder(moving: Moving) {
     const to = place(id)
     const from = moving.ids(id).indexOf(id)
     lifted.value = null
-    moving.say(commit ? 'dropped' : 'cancelled', id, commit ? to : from)
+    moving.announce(commit ? 'dropped' : 'cancelled', id, commit ? to : from)
     if (commit && to !== from && to >= 0) moving.drop(id, to)
   }
 
@@ -60,7 +60,7 @@ export function useReorder(moving: Moving) {
         void focusAgain(id)
       } else {
         lift(id)
-        moving.say('lifted', id, place(id))
+        moving.announce('lifted', id, place(id))
       }
       return
     }
@@ -75,7 +75,7 @@ export function useReorder(moving: Moving) {
     } else if (to !== undefined) {
       event.preventDefault()
       put(id, Math.max(0, Math.min(last, to)))
-      moving.say('moved', id, place(id))
+      moving.announce('moved', id, place(id))
       void focusAgain(id)
     }
   }

@@ -61,7 +61,7 @@ export async function lastEditor(id: string): Promise<{ actor: string; at: strin
   }
 }
 
-/** The rules as a 412 tells them. */
+/** The rules as the body of a 412 has them. */
 export function rulesNow(error: unknown): Rule[] | null {
   if (!(error instanceof Refusal) || error.status !== 412) return null
   return (error.current as { items?: Rule[] } | undefined)?.items ?? null
@@ -89,7 +89,7 @@ export function useRules(account: () => Account) {
       rules.value = found.rules
       warnings.value = found.warnings
     },
-    { mine: (talk) => talk.type === 'decision' && talk.account === id(), after: HITS_MS },
+    { mine: (event) => event.type === 'decision' && event.account === id(), after: HITS_MS },
   )
 
   /**

@@ -17,8 +17,8 @@ interface Needs {
 export function useRuleList({ all, row, drop }: Needs) {
   const sought = ref('')
   const picked = reactive(new Set<string>())
-  /** What is said to who cannot see the list. */
-  const said = ref('')
+  /** What a screen reader announces to who cannot see the list. */
+  const announcement = ref('')
   const words = computed(() => sought.value.trim().toLowerCase())
   const isSearching = computed(() => words.value !== '')
   const ofKind = (items: boolean): Rule[] => all.value.filter((rule) => isOfItems(rule) === items)
@@ -31,11 +31,11 @@ export function useRuleList({ all, row, drop }: Needs) {
     },
     row,
     drop,
-    say: (what, id, place) => {
+    announce: (what, id, place) => {
       const rule = find(id)
       if (!rule) return
       const n = ofKind(isOfItems(rule)).length
-      said.value = t(`rules.${what}`, { word: nameOfRule(rule), place: place + 1, n })
+      announcement.value = t(`rules.${what}`, { word: nameOfRule(rule), place: place + 1, n })
     },
   })
   const { lifted, order } = reorder
@@ -72,5 +72,5 @@ export function useRuleList({ all, row, drop }: Needs) {
   }
 
   const selection = { picked, chosen, allPicked, pick, pickAll }
-  return { ...selection, sought, words, isSearching, said, reorder, sections, found, hasItems, ofKind, find }
+  return { ...selection, sought, words, isSearching, announcement, reorder, sections, found, hasItems, ofKind, find }
 }

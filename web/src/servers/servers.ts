@@ -19,10 +19,10 @@ export interface ServerGroup {
 
 /** All shops lie in so many parts. */
 const PARTS = 1024
-/** From so many seconds on a clock is told; from the second number on the server takes no shops. */
-const TOLD_SECONDS = 1
+/** From so many seconds on a wrong clock is shown; from the second number on the server takes no shops. */
+const SHOWN_SECONDS = 1
 const MOST_SECONDS = 10
-/** What was heard longer ago than this is old: three answers did not come. */
+/** An answer that came longer ago than this is old: three answers did not come. */
 const OLD_MS = 15_000
 
 const serverOf = (node: Node): string => node.name.split('/')[0] ?? node.name
@@ -30,7 +30,7 @@ const takes = (node: Node): boolean => node.live && !node.draining
 
 /**
  * How a server stands; `others` are all servers of the answer. Each renews its lease when a third of it has passed, so
- * that the longest that is left tells about how long a lease is. One that is silent has less than half of that, or has
+ * that the longest that is left shows about how long a lease is. One that is silent has less than half of that, or has
  * none and its shops were not taken over yet. Whether one without shops ended or was lost is not known.
  */
 export function stateOf(node: Node, others: Node[]): ServerState {
@@ -84,13 +84,13 @@ export function differing(nodes: Node[]): Set<string> {
   return new Set(living.filter((node) => buildOf(node) !== usual?.[0]).map((node) => node.name))
 }
 
-/** How a clock stands: `off` is told, with `far` the server takes no shops. */
+/** How a clock stands: `off` is shown, with `far` the server takes no shops. */
 export function clockOf(node: Node): 'right' | 'off' | 'far' {
   const away = Math.abs(node.clock_ahead_seconds)
-  return away <= TOLD_SECONDS ? 'right' : away < MOST_SECONDS ? 'off' : 'far'
+  return away <= SHOWN_SECONDS ? 'right' : away < MOST_SECONDS ? 'off' : 'far'
 }
 
-/** Whether what is shown may not be true any more. `at`: when it was heard, 0 for never. */
+/** Whether what is shown may not be true any more. `at`: when it was received, 0 for never. */
 export const isOld = (at: number, now: number): boolean => at > 0 && now - at > OLD_MS
 
 /** How many servers run, and how many of all need a look. */

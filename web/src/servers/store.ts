@@ -11,7 +11,7 @@ export const useServers = defineStore('servers', () => {
   const found = shallowRef<Nodes>()
   const problem = ref('')
   /** When the last answer came, in milliseconds. */
-  const heardAt = ref(0)
+  const receivedAt = ref(0)
   let followers = 0
   let timer = 0
   let asked = 0
@@ -21,7 +21,7 @@ export const useServers = defineStore('servers', () => {
 
   function show(answer: Nodes): void {
     found.value = answer
-    heardAt.value = Date.now()
+    receivedAt.value = Date.now()
     problem.value = ''
   }
 
@@ -55,7 +55,7 @@ export const useServers = defineStore('servers', () => {
   /** Let a server give up its shops, or take its share again. Throws `Refusal`. */
   async function drain(name: string, draining: boolean): Promise<void> {
     const answer = await call<Nodes>(draining ? 'POST' : 'DELETE', `${path('system', 'nodes', name)}/drain`)
-    asked++ // an answer under way may tell what was before
+    asked++ // an answer under way may hold what was before
     show(answer)
     plan()
   }
@@ -71,5 +71,5 @@ export const useServers = defineStore('servers', () => {
     })
   }
 
-  return { found, problem, heardAt, areSeveral, load, drain, follow }
+  return { found, problem, receivedAt, areSeveral, load, drain, follow }
 })

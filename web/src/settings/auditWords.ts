@@ -4,8 +4,8 @@ import { count } from '../common/clock'
 import { originText } from '../common/describe'
 import { type Key, labelOf, t } from '../i18n'
 
-/** What tells a user nothing: numbers of rows, or what stands elsewhere in the entry. */
-const UNSAID: ReadonlySet<string> = new Set([
+/** What means nothing to a user: numbers of rows, or what stands elsewhere in the entry. */
+const OMITTED: ReadonlySet<string> = new Set([
   'many',
   'token_id',
   'invitation_id',
@@ -24,7 +24,7 @@ const LABELS: Readonly<Record<string, Parameters<typeof labelOf>[0]>> = {
   scope: 'users.permissions',
   service: 'notices.services',
 }
-/** What is said even when it is empty: then something was taken back. */
+/** What is shown even when it is empty: then something was taken back. */
 const EMPTY: Readonly<Record<string, Key>> = { consented_host: 'security.noConsent' }
 
 export function who(row: AuditEntryShape): string {
@@ -45,7 +45,7 @@ export const from = (row: AuditEntryShape): string =>
 /** What else is known, each fact with its name. */
 export function facts(row: AuditEntryShape): string[] {
   return Object.entries(row.facts).flatMap(([name, value]) => {
-    if (UNSAID.has(name) || value === null) return []
+    if (OMITTED.has(name) || value === null) return []
     if (value === '') return EMPTY[name] ? [t(EMPTY[name])] : []
     return [t('security.fact', { name: labelOf('security.facts', name), value: wordsOf(name, value) })]
   })

@@ -49,8 +49,8 @@ interface Pointed {
   color?: unknown
 }
 
-/** What is told of a point. Where the dashed part of a line begins, its other part has the same value. */
-function told(points: Pointed[], figure: (value: unknown) => string): HTMLElement {
+/** The tooltip of a point. Where the dashed part of a line begins, its other part has the same value. */
+function tooltipOf(points: Pointed[], figure: (value: unknown) => string): HTMLElement {
   const box = document.createElement('div')
   box.append(points[0]?.axisValueLabel ?? '')
   const known = new Set<string>()
@@ -76,7 +76,7 @@ const bar = ({ name, values }: Series, colour: string) => ({
   itemStyle: { color: colour },
 })
 
-/** `figure`: how a value is told; without it the values are whole numbers. */
+/** `figure`: how a value is written; without it the values are whole numbers. */
 export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figure?: (value: number) => string): Chart {
   const chart = init(place)
   const watcher = new ResizeObserver(() => chart.resize())
@@ -89,7 +89,7 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
       languageTag.value,
       days ? { month: 'numeric', day: 'numeric' } : { hour: '2-digit', minute: '2-digit', hour12: false },
     )
-    const said = (value: unknown): string => (figure ? figure(Number(value)) : String(value))
+    const textOf = (value: unknown): string => (figure ? figure(Number(value)) : String(value))
     const running = kind === 'lines' && isRunning(times, Date.now())
     const axis = { axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colour('muted') } }
     chart.setOption(
@@ -103,7 +103,7 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
           backgroundColor: colour('raised'),
           borderColor: colour('border'),
           textStyle: { color: colour('text'), fontSize: 13 },
-          formatter: (points: unknown) => told(points as Pointed[], said),
+          formatter: (points: unknown) => tooltipOf(points as Pointed[], textOf),
         },
         xAxis: {
           ...axis,
