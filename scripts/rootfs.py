@@ -17,6 +17,7 @@ import ssl
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
@@ -77,9 +78,9 @@ def _python() -> Tree:
 def _standard_library() -> Tree:
     source = Path(sysconfig.get_path("stdlib"))
     tree: Tree = {}
-    for path in _files(source):
+    for path in _files(source, _UNUSED_FOLDERS):
         parts = path.relative_to(source).parts
-        in_use = not _UNUSED_FOLDERS & {*parts[:-1]} and not parts[0].startswith("config-")
+        in_use = not parts[0].startswith("config-")
         if in_use and not _UNUSED_MODULES.fullmatch(parts[-1]) and path.suffix not in {".pyc", ".a", ".exe"}:
             tree["/".join((LIBRARY, *parts))] = path
     return tree
@@ -116,9 +117,7 @@ def _shoal() -> Tree:
     if not (source / "console/static/index.html").is_file() or not (source / "console/help_site/index.html").is_file():
         raise SystemExit("Shoal has no console or no help: run `make console docs`, or install its wheel")
     tree: Tree = {
-        f"{PACKAGES}/shoal/{path.relative_to(source).as_posix()}": path
-        for path in _files(source)
-        if "__pycache__" not in path.parts
+        f"{PACKAGES}/shoal/{path.relative_to(source).as_posix()}": path for path in _files(source, {"__pycache__"})
     }
     about = metadata.distribution("shoal")
     tree[f"{PACKAGES}/shoal-{about.version}.dist-info/METADATA"] = str(about.read_text("METADATA")).encode()
@@ -142,8 +141,8 @@ def _authorities() -> Path:
 
 def _libraries(tree: Tree) -> Tree:
     """Return the system's libraries that the binaries of a tree load, beside the C library, and their loader."""
-    own = {path.resolve() for path in tree.values() if isinstance(path, Path)}
-    binaries = sorted(str(path) for path in own if _is_binary(path))
+    own = {path.resolve() for path in tree.values() if isinstance(path, Path) and _is_binary(path)}
+    binaries = sorted(map(str, own))
     asked = subprocess.run(["ldd", *binaries], capture_output=True, text=True, check=False)  # noqa: S607
     if "not found" in asked.stdout:
         lacking = sorted(set(re.findall(r"^\s+(\S+) => not found", asked.stdout, re.MULTILINE)))
@@ -164,8 +163,13 @@ def _is_binary(path: Path) -> bool:
         return file.read(4) == b"\x7fELF"
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(folder: Path, unused: Collection[str]) -> list[Path]:
+    """Return the files below a folder, without those in folders of an unused name."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in unused]
+        found += [Path(place, name) for name in names]
+    return sorted(path for path in found if path.is_file())
 
 
 def write(tree: Tree, target: Path, *, link: bool = False) -> None:
@@ -174,15 +178,21 @@ def write(tree: Tree, target: Path, *, link: bool = False) -> None:
     for name, mode in FOLDERS.items():
         (target / name).mkdir()
         (target / name).chmod(mode)
+    made = {""}
     for name, content in sorted(tree.items()):
+        folder = name.rpartition("/")[0]
+        if folder not in made:
+            (target / folder).mkdir(parents=True, exist_ok=True)
+            made.add(folder)
+        if link and isinstance(content, Path) and _linked(content, f"{target}/{name}"):
+            continue
         path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)
-        elif not isinstance(content, Path):
-            path.symlink_to(content)
-        elif not (link and _linked(content, path)):
+        elif isinstance(content, Path):
             shutil.copy2(content, path)
+        else:
+            path.symlink_to(content)
         if name.startswith("usr/local/bin/") and isinstance(content, bytes):
             path.chmod(0o755)
 
@@ -201,9 +211,9 @@ def with_compiled_files(tree: Tree) -> Tree:
     return {**tree, **compiled}
 
 
-def _linked(source: Path, path: Path) -> bool:
+def _linked(source: Path, path: str) -> bool:
     try:
-        path.hardlink_to(source)
+        os.link(source, path)
     except OSError:  # another file system
         return False
     return True

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ def test_the_images_files_answer_a_buyer_without_rights_on_a_read_only_root(tmp_
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    rootfs.write(rootfs.with_compiled_files(rootfs.collect()), tmp_path / "root", link=True)
-    seen = started(tmp_path / "root", tmp_path / "data")
+    with tempfile.TemporaryDirectory() as on_disk:  # as the files are: they are linked there, and copied into memory
+        root = Path(on_disk) / "root"
+        rootfs.write(rootfs.with_compiled_files(rootfs.collect()), root, link=True)
+        seen = started(root, tmp_path / "data")
     assert (seen["state"], seen["replies"], seen["pages"]) == ("running", ["在的"], [200, 200])
     assert [code for code, _ in seen["health"]] == [1, 0]
     assert seen["ended"] == 0
