@@ -30,7 +30,6 @@ from shoal.storage.goods_tables import BOUND, bindings, goods, units
 
 log = structlog.get_logger("shoal.goods")
 
-FILE_NAME: Final = "units.log"
 FACT: Final = "sent_units"
 """The ``store_meta`` key of the file that belongs to a database; of several nodes each has a key and a file."""
 RESTORED: Final = "restored"

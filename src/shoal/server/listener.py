@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -30,6 +29,7 @@ from shoal.errors import ConfigError
 from shoal.network.addresses import is_loopback, parse_host_names, parse_networks, reachable_url
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, most_connections
 from shoal.server.acceptor import Acceptor
+from shoal.server.bound_socket import bind, unusable
 from shoal.server.http_protocol import HttpProtocol, PlainAnswers
 from shoal.server.malloc_tuning import apart_while_starting, keep_large_blocks_apart
 from shoal.server.open_files import allow_many_open_files
@@ -50,27 +50,6 @@ _MAX_FRAME_BYTES = 4096
 """The longest message on a WebSocket: the console's page sends very little."""
 
 Announce = Callable[["Application", str], None]
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Bind the address, without listening yet. Raises ``ConfigError``."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError:
-        raise ConfigError("startup.not_our_address", host=host) from None
-    taken = socket.socket(family, kind, protocol)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        taken.bind(address)
-    except OSError as error:
-        taken.close()
-        raise _unusable(host, port, error) from None
-    taken.setblocking(False)
-    return taken
 
 
 def usable_certificate(settings: Settings) -> Certificate | None:
@@ -174,7 +153,7 @@ async def _serve(
             try:
                 await server.serve_while_sound(doors, _ends_of(app))
             except OSError as error:  # another process began to listen there while the database was opened
-                raise _unusable(host, taken.getsockname()[1], error) from None
+                raise unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")
     except asyncio.CancelledError:
         if not server.should_exit:
@@ -336,11 +315,3 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ends()
         await super().shutdown(sockets)
-
-
-def _unusable(host: str, port: int, error: OSError) -> ConfigError:
-    if isinstance(error, PermissionError):
-        return ConfigError("startup.port_needs_rights", port=port)
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError("startup.port_in_use", port=port, host=host)
-    return ConfigError("startup.port_unusable", host=host, port=port, why=error.strerror)

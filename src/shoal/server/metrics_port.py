@@ -12,7 +12,7 @@ from aiohttp import web
 from shoal.api.routes.metrics import MEDIA_TYPE
 from shoal.errors import ConfigError
 from shoal.network.addresses import host_name, is_loopback
-from shoal.server.listener import bind
+from shoal.server.bound_socket import bind
 
 ADDRESS: Final = "127.0.0.1"
 

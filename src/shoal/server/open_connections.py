@@ -27,7 +27,7 @@ from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.errors import StoreError
 from shoal.events.followed_writes import follow_writes
 from shoal.goods.goods_components import open_supplier_units
-from shoal.goods.sent_units import FILE_NAME, SentUnits
+from shoal.goods.sent_units import SentUnits
 from shoal.goods.stock_events import StockEvents
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
@@ -49,7 +49,7 @@ from shoal.orders.sent_again import SentAgain
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
-from shoal.storage.data_directory import PICTURE_DIRECTORY, own_file
+from shoal.storage.data_directory import PICTURE_DIRECTORY, UNITS_FILE, own_file
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.items_on_sale import ListedItem
@@ -174,7 +174,7 @@ def _open_paces(storage: Storage, settings: Settings, closing: Closing) -> tuple
 
 
 async def _open_sent_units(storage: Storage, texts: UnitTexts, settings: Settings) -> SentUnits:
-    file = own_file(settings.data_dir / FILE_NAME, settings.node)
+    file = own_file(settings.data_dir / UNITS_FILE, settings.node)
     sent_units = SentUnits(storage.database, texts, file, node=settings.node)
     with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
         await sent_units.open()

@@ -30,8 +30,9 @@ from shoal.orders.order_store import OrderStore
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
-from shoal.server.open_storage import KEY_FILE, Storage, key_of
+from shoal.server.open_storage import Storage, key_of
 from shoal.server.retention import Retention
+from shoal.storage.data_directory import KEY_FILE
 from shoal.storage.database_probe import DatabaseProbe
 from shoal.storage.database_stats import DatabaseStats, database_stats
 from shoal.storage.db_manager import ANSWERS_SECRET, own_secret

@@ -26,13 +26,12 @@ from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
 from shoal.server.lost_commits import LostCommits
-from shoal.storage.data_directory import LOCK_FILE, is_worker
+from shoal.storage.data_directory import KEY_FILE, LOCK_FILE, is_worker
 from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.engines import database_url, is_sqlite
 from shoal.storage.vault import Vault
 
-KEY_FILE: Final = "secret.key"
 ITSELF: Final = "server"
 """The actor in the audit log when the server acts by itself."""
 

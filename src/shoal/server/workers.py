@@ -24,7 +24,8 @@ from shoal.cluster.dead_workers import end_worker
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.network.addresses import reachable_url
-from shoal.server.listener import bind, usable_certificate
+from shoal.server.bound_socket import bind
+from shoal.server.listener import usable_certificate
 from shoal.server.metrics_port import bind_for_metrics
 from shoal.server.service_manager import ParentNotices
 from shoal.server.worker import END, END_NOW, LOOK, Worker

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from shoal.errors import ConfigError
 
+DATABASE_FILE = "shoal.db"
+KEY_FILE = "secret.key"
 LOCK_FILE = "shoal.lock"
 MARKER_FILE = "shoal.marker"
+UNITS_FILE = "units.log"
 PICTURE_DIRECTORY = "uploads/images"
 
 

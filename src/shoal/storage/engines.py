@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from shoal.errors import ConfigError
+from shoal.storage.data_directory import DATABASE_FILE as DATABASE_FILE  # noqa: PLC0414  for those who use both
 
 if TYPE_CHECKING:
     import psycopg
@@ -22,7 +23,6 @@ log = logging.getLogger("shoal.storage.group_writer")
 logging.getLogger(__name__).setLevel(logging.WARNING)
 """SQLAlchemy writes here of ``SharedPool``, and a library logs from WARNING on."""
 
-DATABASE_FILE = "shoal.db"
 SILENCE_SECONDS = 16.0
 """How long a thread that serves waits for a word of PostgreSQL: twice as long as a statement may take there."""
 _GUARD_SILENCE_SECONDS = 4.0

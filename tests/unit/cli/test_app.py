@@ -28,7 +28,7 @@ from shoal.cli.token_file import TokenFile
 from shoal.cli.words import ago, is_chinese, printable, reason_words, state_text, state_word
 from shoal.errors import ConfigError
 from shoal.network.addresses import reachable_url
-from shoal.server.listener import bind
+from shoal.server.bound_socket import bind
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import ConfigError
-from shoal.goods.sent_units import FILE_NAME as UNITS_FILE
-from shoal.server.open_storage import KEY_FILE
-from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE, PICTURE_DIRECTORY
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE, LOCK_FILE, MARKER_FILE, PICTURE_DIRECTORY, UNITS_FILE
 
 DEMO_MARKER: Final = "shoal-demo"
 _MARKER_TEXT: Final = "This directory belongs to `shoal demo`, which empties it at each start.\n"

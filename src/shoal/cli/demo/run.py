@@ -27,7 +27,7 @@ from shoal.cli.words import words
 from shoal.config import PREFIX, load_settings
 from shoal.errors import ShoalError, TemporaryFailure
 from shoal.sandbox.strict.rules import NOT_YET
-from shoal.server.listener import bind
+from shoal.server.bound_socket import bind
 
 DEFAULT_DIRECTORY: Final = ".demo"
 SANDBOX_READY_SECONDS: Final = 30.0

@@ -23,10 +23,10 @@ from shoal.cluster.clock_offset import MOST_MS, WARNED_MS, certainly_ahead
 from shoal.cluster.node_rows import database_now, other_nodes
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
-from shoal.server.open_storage import KEY_FILE, key_of, site_of
+from shoal.server.open_storage import key_of, site_of
 from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
-from shoal.storage.data_directory import MARKER_FILE
-from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
+from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE, MARKER_FILE
+from shoal.storage.engines import database_url, is_sqlite, open_engine
 from shoal.storage.migrations import is_newest, newest
 from shoal.storage.migrations.marks import check_unmarked
 from shoal.storage.postgresql_fitness import check_fitness

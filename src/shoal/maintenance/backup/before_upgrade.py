@@ -17,11 +17,12 @@ from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks
-from shoal.maintenance.backup.making import ENDING, KEY_FILE, PARTIAL, created, keys_of, opened, sync_directory
+from shoal.maintenance.backup.making import ENDING, PARTIAL, created, keys_of, opened, sync_directory
 from shoal.maintenance.backup.older_schema import has_sealed_values, tables_of
 from shoal.maintenance.backup.records import RecordWriter, read_records
 from shoal.maintenance.backup.server_key import lock_with_server_key
 from shoal.maintenance.backup.snapshot import Snapshot, heads, open_reader
+from shoal.storage.data_directory import KEY_FILE
 from shoal.storage.database_errors import as_store_error
 from shoal.storage.vault import Vault
 

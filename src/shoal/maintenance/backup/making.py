@@ -31,13 +31,13 @@ from shoal.maintenance.backup.locks import (
 )
 from shoal.maintenance.backup.records import RecordWriter, read_records
 from shoal.maintenance.backup.snapshot import Snapshot, counted, open_reader, reading
+from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE
 from shoal.storage.database_errors import as_store_error
-from shoal.storage.engines import DATABASE_FILE, open_engine
+from shoal.storage.engines import open_engine
 from shoal.storage.integrity_check import is_sound
 from shoal.storage.migrations import migrate
 from shoal.storage.vault import parse_keys, read_key_file
 
-KEY_FILE: Final = "secret.key"
 ENDING: Final = ".shoalbackup"
 PARTIAL: Final = ".partial"
 SCRATCH: Final = ".shoal-"

@@ -31,13 +31,13 @@ from shoal.errors import ConfigError
 from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
 from shoal.maintenance.backup.loading import Loaded, load
-from shoal.maintenance.backup.making import KEY_FILE, Secret, keys_of, load_file, opened, sync_directory, writer_of
+from shoal.maintenance.backup.making import Secret, keys_of, load_file, opened, sync_directory, writer_of
 from shoal.maintenance.backup.new_life import Earlier, NewLife, begin_new_life
 from shoal.maintenance.backup.picture_files import take_in
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.snapshot import counted, heads
 from shoal.maintenance.backup.used_codes import unused_codes
-from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
+from shoal.storage.data_directory import KEY_FILE, LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
 from shoal.storage.database_errors import as_store_error, damaged, opening
 from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
 from shoal.storage.integrity_check import is_sound

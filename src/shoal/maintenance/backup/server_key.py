@@ -12,7 +12,7 @@ import msgspec
 
 from shoal.maintenance.backup.envelope import Header
 from shoal.maintenance.backup.locks import PassphraseLock, lock_with_passphrase
-from shoal.maintenance.backup.making import KEY_FILE
+from shoal.storage.data_directory import KEY_FILE
 from shoal.storage.vault import key_id, read_key_file, written_keys
 
 _SETTING: Final = "SHOAL_SECRET_KEY"
