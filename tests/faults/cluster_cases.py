@@ -75,7 +75,7 @@ async def restarting(cluster: Cluster, found: Found) -> None:
     server = cluster.nodes[name]
     async with _struck(cluster, found, *cluster.owners(name)) as began:
         await server.end(SIGKILL)
-        for _ in range(RESTARTS):
+        for _ in range(1 if cluster.is_short else RESTARTS):
             await _supervised(server)
             await server.end(SIGKILL)
         found.owned_seconds = await cluster.time_to_own(began)
@@ -232,6 +232,8 @@ async def _struck(cluster: Cluster, found: Found, *names: str) -> AsyncIterator[
     """Strike in the block, and wait after it until every shop of the struck servers is connected anew."""
     shops = await cluster.shops_of(*names)  # of servers and workers as they own shards
     found.shops, cluster.struck = len(shops), await cluster.lives(*names)
+    if cluster.is_short:
+        await cluster.buyers_at(shops)
     struck_ms = _now_ms()
     yield time.monotonic()
     judge = cluster.judge

@@ -9,9 +9,10 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from shoal.accounts.ownership import SHARDS
 
 GOODS = "M"
 SETUPS_AT_ONCE = 16
+AT_THE_STRIKE = 2
 SOON_SECONDS = 600.0
 _OWNED = """
     SELECT accounts.id FROM shards JOIN accounts USING (shard)
@@ -75,8 +77,12 @@ class Cluster:
     workers: int = 0
     _asking: psycopg.Connection[Any] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _numbers: Iterator[int] = field(default_factory=count)
     is_short: bool = False
-    """Whether nobody waits until a server has half of its share, which takes many steps, or who was killed is back."""
+    """Whether nobody waits until a server has half of its share, which takes many steps, or who was killed is back.
+
+    Few buyers come then, but some of the struck shops just before each strike.
+    """
 
     def close(self) -> None:
         """Close what asks the database."""
@@ -205,21 +211,26 @@ class Cluster:
 
     async def trade(self, per_second: float, chance: random.Random) -> None:
         """Let buyers ask and pay in turn until it is cancelled."""
+        shops = list(self.unbs)
         while True:
-            await self.one_buyer(chance)
+            await self.one_buyer(chance.choice(shops), chance.choice(shops), chance.randint(1, 2))
             await asyncio.sleep(chance.expovariate(per_second))
 
-    async def one_buyer(self, chance: random.Random) -> None:
-        """Let a new buyer ask, and another one pay."""
-        shop = chance.choice(list(self.unbs))
-        number = len(self.asked)
-        said = await self.site.do("say", account=self.unbs[shop], buyer=f"客人{number}", text="在吗")
-        self.asked.append(Asked(unb=self.unbs[shop], buyer_id=said["buyer_id"]))
-        shop, pieces = chance.choice(list(self.unbs)), chance.randint(1, 2)
-        about = {"account": self.unbs[shop], "buyer": f"买家{number}", "item": self.items[shop], "quantity": pieces}
-        paid = await self.site.do("pay", **about)
-        facts = {"order_id": paid["order_id"], "buyer_id": paid["buyer_id"]}
-        self.bought.append(Bought(shop=shop, unb=self.unbs[shop], goods=GOODS, wanted=pieces, **facts))
+    async def one_buyer(self, asked: str, paid: str, pieces: int) -> None:
+        """Let a new buyer ask at one shop, and another one pay at another."""
+        number = next(self._numbers)
+        said = await self.site.do("say", account=self.unbs[asked], buyer=f"客人{number}", text="在吗")
+        self.asked.append(Asked(unb=self.unbs[asked], buyer_id=said["buyer_id"]))
+        about = {"account": self.unbs[paid], "buyer": f"买家{number}", "item": self.items[paid], "quantity": pieces}
+        order = await self.site.do("pay", **about)
+        facts = {"order_id": order["order_id"], "buyer_id": order["buyer_id"]}
+        self.bought.append(Bought(shop=paid, unb=self.unbs[paid], goods=GOODS, wanted=pieces, **facts))
+
+    async def buyers_at(self, unbs: Iterable[str]) -> None:
+        """Let buyers ask and pay at some of these shops, all at once."""
+        chosen = sorted(unbs)[:AT_THE_STRIKE]
+        shops = [shop for shop, unb in self.unbs.items() if unb in chosen]
+        await asyncio.gather(*(self.one_buyer(shop, shop, 2) for shop in shops))
 
     async def problems(self) -> list[dict[str, Any]]:
         """Return the orders that wait for their owner."""
@@ -243,9 +254,9 @@ async def a_cluster(
     workers: int = 0,
     **extra: str,
 ) -> AsyncIterator[Cluster]:
-    """Make servers of these names, none of them started, on one site. The last one has a link to the database.
+    """Make servers of these names, none of them started, on one site. ``workers``: of the first one.
 
-    ``workers``: of the first one.
+    The last one has a link to the database, unless it is short: all of its traffic goes through this process.
     """
     site = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     async with AsyncExitStack() as stack:
@@ -258,7 +269,7 @@ async def a_cluster(
         stack.callback(cluster.close)
         for name in names:
             address = url
-            if name == names[-1]:
+            if name == names[-1] and not is_short:
                 link = cluster.links[name] = await stack.enter_async_context(DatabaseLink(url).open())
                 address = link.url
             options = ("--workers", str(workers)) if name == cluster.parent else ()
