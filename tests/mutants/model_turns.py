@@ -18,8 +18,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "words typed with Shoal do not hold an answer back",
         "messages/send_guards.py",
-        "select(or_(spoke, typed))",
-        "select(spoke)",
+        "select(or_(on_site, typed))",
+        "select(on_site)",
         f"{_TURNS}test_after_the_owners_word_at_a_random_moment_the_model_says_nothing[0]",
     ),
     one(

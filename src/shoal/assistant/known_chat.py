@@ -29,7 +29,7 @@ def read_chat(connection: Connection, account_id: str, question: Question) -> Kn
 
     The shop's own lines are read from the outbox, by their kind: a delivery, and what names units of goods, is none.
     """
-    spoken = (
+    written = (
         select(messages.c.created_at_ms, messages.c.direction, messages.c.text)
         .where(
             messages.c.account_id == account_id,
@@ -56,7 +56,7 @@ def read_chat(connection: Connection, account_id: str, question: Question) -> Kn
     )
     own = connection.execute(sent).all()
     lines = [
-        (row.created_at_ms, Turn(row.direction == Direction.IN.value, row.text)) for row in connection.execute(spoken)
+        (row.created_at_ms, Turn(row.direction == Direction.IN.value, row.text)) for row in connection.execute(written)
     ]
     lines += [(row.created_at_ms, Turn(False, row.text)) for row in own]
     lines.sort(key=lambda line: line[0])

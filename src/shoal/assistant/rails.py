@@ -196,11 +196,11 @@ def _offer(reply: CheckedReply) -> Found:
         yield Why.PRICE_UNKNOWN, str(offered)
     elif offered < lowest and (offered not in fair or facts.floor_fen is not None):
         yield (Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR), str(offered)
-    spoken = {amount.fen for amount in reply.prices.amounts}
+    named = {amount.fen for amount in reply.prices.amounts}
     for whole in (price, *(spec.price_fen for spec in facts.specs)):
         if whole is not None:
-            spoken |= {concession.left_of(whole) for concession in reply.prices.concessions}
-    if offered not in spoken:
+            named |= {concession.left_of(whole) for concession in reply.prices.concessions}
+    if offered not in named:
         yield Why.OFFER_NOT_SAID, str(offered)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
 import aiohttp
-from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.advice import advice_on
-from shoal.api.http.caller import TheServer, WhoAddsNamed
+from shoal.api.http.caller import AcceptLanguage, TheServer, WhoAddsNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import ProxyCheckBody
@@ -46,7 +44,7 @@ class ProxyFinding(BaseModel):
 
 @routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(400, 401, 403, 404, 413, 422, 503))
 async def check_proxy(
-    body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: Annotated[str | None, Header()] = None
+    body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: AcceptLanguage = None
 ) -> ProxyFinding:
     """Connect to the site through a proxy once, without a cookie. Any answer of the site counts as success."""
     url = _proxy_of(body, server, who)

@@ -275,9 +275,9 @@ async def _forget(database: Database, table: Table, old: ColumnElement[bool], ro
     return len(keys)
 
 
-def note(connection: Connection, spoken: Iterable[Chat]) -> None:
+def note(connection: Connection, latest: Iterable[Chat]) -> None:
     """Update the list with messages, in any order of arrival."""
-    for chat in spoken:
+    for chat in latest:
         connection.execute(_merge(connection.dialect.name), _row(chat))
 
 

@@ -134,11 +134,11 @@ class MessageLog:
             .where(messages.c.account_id == account_id, messages.c.message_id == message.message_id)
             .values(direction=Direction.HUMAN.value, handled=True, verdict=Decision.HUMAN.value)
         )
-        spoke = replace(_chat_of(account_id, message), last_direction=Direction.HUMAN.value)
+        chat = replace(_chat_of(account_id, message), last_direction=Direction.HUMAN.value)
 
         def job(connection: Connection) -> bool:
             connection.execute(statement)
-            chats.note(connection, [spoke])
+            chats.note(connection, [chat])
             return pause_for_human(connection, pause, now)
 
         changed = await self._database.write(job)

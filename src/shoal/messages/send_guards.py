@@ -114,7 +114,7 @@ def _held_for_owner(
 ) -> Decision | None:
     if paused_until(connection, account_id, chat_id, now_ms, but=but) is not None:
         return Decision.PAUSED
-    spoke = exists().where(
+    on_site = exists().where(
         messages.c.account_id == account_id,
         messages.c.chat_id == chat_id,
         messages.c.direction == Direction.HUMAN.value,
@@ -136,7 +136,7 @@ def _held_for_owner(
         outbox.c.outcome.not_in([SendOutcome.DROPPED.value, SendOutcome.REFUSED.value]),
         outbox.c.created_at_ms >= func.coalesce(received_at_ms.scalar_subquery(), since_ms),
     )
-    return Decision.HUMAN_ANSWERED if connection.scalar(select(or_(spoke, typed))) else None
+    return Decision.HUMAN_ANSWERED if connection.scalar(select(or_(on_site, typed))) else None
 
 
 def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, now_ms: int) -> int:

@@ -52,6 +52,8 @@ def known_of(request: HTTPConnection) -> dict[str, Any]:
 
 
 TheServer = Annotated[Server, Depends(server_of)]
+AcceptLanguage = Annotated[str | None, Header()]
+"""The languages that the caller reads."""
 
 
 @reads_token

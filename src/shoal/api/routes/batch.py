@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.status_batch import BatchResult
-from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed
+from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
@@ -78,7 +78,7 @@ async def batch_update_cookie_status(
         Query(description="`each` changes every account by itself; `atomic` changes all or none."),
     ] = "each",
     dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: AcceptLanguage = None,
 ) -> BatchAnswer:
     """Enable or disable accounts: each by itself (207 when some failed), or all or none. Parked accounts stay parked.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from shoal.accounts import edits, shared_edits
@@ -15,7 +15,7 @@ from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.edits import Edit
 from shoal.accounts.journal import PARTS, differences
 from shoal.accounts.status_batch import BatchResult
-from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed
+from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.routing import Routes
@@ -80,7 +80,7 @@ async def edit_accounts(
     *,
     mode: Mode = "each",
     dry_run: DryRun = False,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: AcceptLanguage = None,
 ) -> EditsAnswer:
     """Change settings, tags, rules and delivery rules of several accounts: each by itself (207 when some failed), or
     all or none. What is not sent stays as it is.

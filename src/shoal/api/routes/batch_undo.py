@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from shoal.accounts import edits
@@ -14,7 +14,7 @@ from shoal.accounts.account import Account, AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.undo import undo
-from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed
+from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
@@ -76,7 +76,7 @@ async def undo_changes(
     response: Response,
     *,
     dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: AcceptLanguage = None,
 ) -> UndoneAnswer:
     """Undo each of several changes by itself, as `POST /history/{rev}/undo` does; 207 when some were not undone.
 

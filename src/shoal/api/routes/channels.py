@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Header, Path, Response
 from fastapi.encoders import jsonable_encoder
 
-from shoal.api.http.caller import Me, Origin, TheServer, actor_of, generations_of
+from shoal.api.http.caller import AcceptLanguage, Me, Origin, TheServer, actor_of, generations_of
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
@@ -43,7 +43,6 @@ from shoal.notices.transport import Level, Message, Outcome, answer_text
 
 routes = Routes(tags=["notices"], route_class=ChangingRoute)
 
-AcceptLanguage = Annotated[str | None, Header()]
 ChannelId = Annotated[int, Path(ge=1, le=2**53, description="The channel's id.", examples=[3])]
 IfMatch = Annotated[
     str | None,

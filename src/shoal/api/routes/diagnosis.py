@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import Annotated
 
-from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.accounts.model_settings import ModelMode
 from shoal.api.advice import advice_on
-from shoal.api.http.caller import ReadAccount, TheServer
+from shoal.api.http.caller import AcceptLanguage, ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.retry_reasons import park_words, retry_words
@@ -78,9 +76,7 @@ class Diagnosis(BaseModel):
 
 
 @routes.get("/cookies/{cid}/diagnosis", summary="Diagnose why an account does not reply", responses=READING_ONE)
-async def get_diagnosis(
-    account: ReadAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
-) -> Diagnosis:
+async def get_diagnosis(account: ReadAccount, server: TheServer, accept_language: AcceptLanguage = None) -> Diagnosis:
     """Check every switch, pause, lock, retry delay, limit, missing rule and expired credential, in order.
 
     Some checks concern single chats only: `replying` may be true although one of them is not ok.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Header, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 
-from shoal.api.http.caller import Me, TheServer, WhoReadsNamed
+from shoal.api.http.caller import AcceptLanguage, Me, TheServer, WhoReadsNamed
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
@@ -26,7 +26,6 @@ from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 
 routes = Routes(tags=["notices"])
 
-AcceptLanguage = Annotated[str | None, Header()]
 Open = Annotated[
     bool | None, Query(alias="open", description="`1`: only those that last; `0`: only those that are over.")
 ]

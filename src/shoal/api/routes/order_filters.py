@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Query
+from fastapi import Depends, Query
 
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.orders.order_lists import SoughtOrders
 
 _NO_NUL = r"^[^\x00]*$"
-
-AcceptLanguage = Annotated[str | None, Header()]
 
 
 def sought_orders(

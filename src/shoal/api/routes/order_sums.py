@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 
-from shoal.api.http.caller import TheServer, WhoReadsNamed
+from shoal.api.http.caller import AcceptLanguage, TheServer, WhoReadsNamed
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
 from shoal.api.routes.messages import OfAccount, asked_for
-from shoal.api.routes.order_filters import AcceptLanguage, Sought
+from shoal.api.routes.order_filters import Sought
 from shoal.api.schemas.order_sums import OrderSumsShape, order_sums_shape
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal

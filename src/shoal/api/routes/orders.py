@@ -12,7 +12,15 @@ from fastapi import Path, Query, Request
 
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.change_path import Caller
-from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReads, WhoReadsNamed
+from shoal.api.http.caller import (
+    AcceptLanguage,
+    ReadAccount,
+    ReplyAccount,
+    TheCaller,
+    TheServer,
+    WhoReads,
+    WhoReadsNamed,
+)
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ChangingRoute
@@ -21,7 +29,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_delivery import delivery_of, send_once_more
-from shoal.api.routes.order_filters import AcceptLanguage, Sought
+from shoal.api.routes.order_filters import Sought
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,

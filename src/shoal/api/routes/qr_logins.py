@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import segno
-from fastapi import Header, Path
+from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.api.http.caller import (
+    AcceptLanguage,
     AccountToRead,
     Origin,
     TheServer,
@@ -38,7 +39,6 @@ routes = Routes(tags=["QR login"])
 """No ``ChangingRoute``: it would store the answers, and a code is valid only briefly."""
 
 LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]
-AcceptLanguage = Annotated[str | None, Header()]
 _BORDER_MODULES = 4
 _NO_COOLDOWN = "没有冷却时间"
 

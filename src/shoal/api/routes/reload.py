@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Header, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from shoal.accounts.drift import Difference
-from shoal.api.http.caller import Administrator, TheServer
+from shoal.api.http.caller import AcceptLanguage, Administrator, TheServer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -71,7 +71,7 @@ async def reload_cache(
     response: Response,
     *,
     dry_run: Annotated[bool, Query(description="Only report the differences; change nothing.")] = False,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: AcceptLanguage = None,
 ) -> ReloadAnswer:
     """Compare stored accounts with the published ones, field by field, and load and publish what differs.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
 
-from fastapi import Header, Request
+from fastapi import Request
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import (
+    AcceptLanguage,
     MaybePrincipal,
     ReplyAccount,
     TheCaller,
@@ -120,7 +120,7 @@ async def send_message_compat(
     request: Request,
     server: TheServer,
     who: MaybePrincipal,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: AcceptLanguage = None,
 ) -> OldSendAnswer:
     """Send a text in the form of old scripts; answered with 200. `success` is true only when the site accepted it.
 

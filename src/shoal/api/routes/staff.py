@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
-from shoal.api.http.caller import Me, Origin, OwnAccount, TheServer, WhoManagesNamed, actor_of
+from shoal.api.http.caller import AcceptLanguage, Me, Origin, OwnAccount, TheServer, WhoManagesNamed, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -189,7 +189,7 @@ async def put_shares(
     response: Response,
     *,
     dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: AcceptLanguage = None,
 ) -> SharesAnswer:
     """Give a user one permission on each of several accounts, or take it (`null`). For their owner.
 

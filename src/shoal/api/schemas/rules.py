@@ -217,7 +217,7 @@ class WarningShape(BaseModel):
     detail: str
 
 
-def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoken: Language) -> list[WarningShape]:
+def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], language: Language) -> list[WarningShape]:
     """Return warnings about these rules as JSON, with a sentence each."""
     names = {rule.id: rule.keyword for rule in rules}
     return [
@@ -228,7 +228,7 @@ def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoke
             word=warning.word,
             detail=translate(
                 f"rule_lint.{warning.code.value}",
-                spoken,
+                language,
                 before=names.get(warning.before, warning.before),
                 word=warning.word,
                 variables=" ".join(f"{{{name}}}" for name in VARIABLES),
