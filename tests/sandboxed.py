@@ -37,7 +37,6 @@ from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
 from shoal.sandbox import World, build_sandbox, strict_policy
 from shoal.sandbox.site import Site
-from shoal.sandbox.strict.rules import NOT_YET
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -205,7 +204,7 @@ class Sandbox:
 @asynccontextmanager
 async def standing_sandbox(*without: str, shops: int = 3, **levers: Any) -> AsyncIterator[Sandbox]:
     """A strict sandbox in this process, without some rules; nothing may break one of the others."""
-    world = World(seed=5, shops=shops, policy=strict_policy(*NOT_YET, *without, **levers))
+    world = World(seed=5, shops=shops, policy=strict_policy(*without, **levers))
     app = build_sandbox(world)
     async with served(app) as url, aiohttp.ClientSession() as http:
         sandbox = Sandbox(url, world, http)

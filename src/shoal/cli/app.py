@@ -238,17 +238,20 @@ def sandbox(
     """Run a local sandbox of the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
     import asyncio
 
-    from shoal.sandbox.certificate import make_certificate
     from shoal.sandbox.clock import Clock
     from shoal.sandbox.policy import Policy, strict_policy
     from shoal.sandbox.script import Script
     from shoal.sandbox.server import build_sandbox, serve_sandbox
     from shoal.sandbox.world import World
 
-    try:
-        certificate = make_certificate(tls) if tls else None
-    except OSError as error:
-        raise ConfigError("startup.no_room_for_certificate", path=tls, why=error.strerror) from None
+    certificate = None
+    if tls:
+        from shoal.sandbox.certificate import make_certificate
+
+        try:
+            certificate = make_certificate(tls)
+        except OSError as error:
+            raise ConfigError("startup.no_room_for_certificate", path=tls, why=error.strerror) from None
     policy = strict_policy() if strict else Policy()
     world = World(seed=seed, shops=shops, clock=Clock(), policy=policy)
     story = Script(interval_seconds=interval, buyers=buyers) if script else False

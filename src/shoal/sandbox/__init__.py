@@ -4,7 +4,6 @@ Existing open clients run against it with only their URLs changed. It imports no
 that shared code cannot hide a mistake of the client.
 """
 
-from shoal.sandbox.certificate import Certificate, make_certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.policy import Policy, strict_policy
 from shoal.sandbox.script import Script
@@ -12,13 +11,11 @@ from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.world import World
 
 __all__ = [
-    "Certificate",
     "Clock",
     "Policy",
     "Script",
     "World",
     "build_sandbox",
-    "make_certificate",
     "serve_sandbox",
     "strict_policy",
 ]

@@ -10,16 +10,19 @@ import resource
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from shoal.sandbox.certificate import make_certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.policy import STRICT_LEVERS, strict_policy
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.strict.rules import RULES
 from shoal.sandbox.world import World
+
+if TYPE_CHECKING:
+    from shoal.sandbox.certificate import Certificate
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,7 +55,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     if arguments.script or arguments.buyers is not None:
         buyers = 5 if arguments.buyers is None else arguments.buyers
         script = Script(interval_seconds=arguments.interval, buyers=buyers)
-    certificate = make_certificate(arguments.tls) if arguments.tls else None
+    certificate = _certificate(arguments.tls) if arguments.tls else None
     policy = strict_policy(*arguments.without) if arguments.strict else None
     world = World(seed=arguments.seed, shops=arguments.shops, clock=Clock(), policy=policy)
     task = asyncio.current_task()
@@ -71,6 +74,12 @@ async def _run(arguments: argparse.Namespace) -> None:
     app = build_sandbox(world, script=script)
     with contextlib.suppress(asyncio.CancelledError):
         await serve_sandbox(arguments.host, arguments.port, app=app, ready=ready, certificate=certificate)
+
+
+def _certificate(directory: Path) -> Certificate:
+    from shoal.sandbox.certificate import make_certificate  # noqa: PLC0415  loading it takes a third of a start
+
+    return make_certificate(directory)
 
 
 def _allow_many_sockets() -> None:

@@ -9,7 +9,7 @@ import socket
 from asyncio import BaseTransport, Transport
 from collections.abc import AsyncIterator, Callable, Iterator
 from email.utils import formatdate
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,7 +21,6 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from shoal.sandbox import face_pages, mtop_site, passport, pictures, qr_pages
-from shoal.sandbox.certificate import Certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.control import control_routes
 from shoal.sandbox.im_socket import FRAME_BYTES, im_endpoint
@@ -31,6 +30,9 @@ from shoal.sandbox.script import Script
 from shoal.sandbox.site import Site
 from shoal.sandbox.supplier import supplier_routes
 from shoal.sandbox.world import World
+
+if TYPE_CHECKING:
+    from shoal.sandbox.certificate import Certificate
 
 STOP_SECONDS: Final = 2
 IDLE_SECONDS: Final = 75

@@ -26,7 +26,6 @@ from shoal.cli.demo.shops import CODES_TITLE, DemoShop, OpenedShop, add_shops
 from shoal.cli.words import words
 from shoal.config import PREFIX, load_settings
 from shoal.errors import ShoalError, TemporaryFailure
-from shoal.sandbox.strict.rules import NOT_YET
 from shoal.server.bound_socket import bind
 
 DEFAULT_DIRECTORY: Final = ".demo"
@@ -121,7 +120,6 @@ class _Demo:
             "shoal.sandbox",
             *("--host", "127.0.0.1", "--port", "0", "--seed", _SEED, "--shops", "0"),
             *("--script", "--interval", "2.5", "--quiet", "--strict"),
-            *(f"--without={rule}" for rule in NOT_YET),
             env=_plain_environment(),
             cwd=self._directory,
             ready=r'^SANDBOX \{"url": "([^"]+)"',

@@ -79,6 +79,3 @@ RULES: Final[dict[str, Rule]] = {
 # fmt: on
 STRICT: Final = frozenset(name for name, rule in RULES.items() if not rule.guess)
 """the rules that ``--strict`` puts in force"""
-
-NOT_YET: Final[tuple[str, ...]] = ()
-"""what Shoal itself does not pass yet, rules and levers: the tests and the demonstration run without them"""
