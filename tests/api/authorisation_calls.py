@@ -193,6 +193,14 @@ async def ask(
     door: Door, method: str, path: str, token: str, *, query: str = "", body: bytes = b"", headers: dict[str, str]
 ) -> tuple[int, bytes]:
     """One call, straight to the application: status and body. Of an endless answer its beginning."""
+    status, _, content = await whole_answer(door, method, path, token, query=query, body=body, headers=headers)
+    return status, content
+
+
+async def whole_answer(
+    door: Door, method: str, path: str, token: str, *, query: str = "", body: bytes = b"", headers: dict[str, str]
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """As ``ask``, with the headers of the answer."""
     sent = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
     scope: Scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
@@ -201,6 +209,7 @@ async def ask(
         "client": ("127.0.0.1", 5), "server": ("shoal.test", 80), "state": {},
     }  # fmt: skip
     status, endless, asked = 0, asyncio.Event(), False
+    told_in_head: list[tuple[bytes, bytes]] = []
     content: list[bytes] = []
 
     async def receive() -> Message:
@@ -215,15 +224,16 @@ async def ask(
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
-            assert (b"x-content-type-options", b"nosniff") in message["headers"], path
-            if (b"content-type", b"text/event-stream; charset=utf-8") in message["headers"]:
+            told_in_head.extend(message["headers"])
+            assert (b"x-content-type-options", b"nosniff") in told_in_head, path
+            if (b"content-type", b"text/event-stream; charset=utf-8") in told_in_head:
                 endless.set()  # and then the caller leaves
         elif not endless.is_set():
             content.append(message["body"])
 
     await door.app(scope, receive, send)
     assert status, "no answer"
-    return status, b"".join(content)
+    return status, told_in_head, b"".join(content)
 
 
 def told(status: int, content: bytes) -> tuple[str, Any]:

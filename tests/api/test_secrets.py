@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from api.authorisation_calls import whole_answer
 from api_document import api_document
 from doors import Door, open_door
 from shoal.api.http.route_rules import routes_of
@@ -22,10 +23,21 @@ COOKIE = cookie_of(1, secret=CANARY)
 PLATFORM_PASSWORD = "hunter2canary"
 
 
-def _routes(door: Door) -> list[tuple[str, str]]:
-    """Every method and path of the document."""
-    paths = api_document()["paths"]
-    return [(method.upper(), path) for path, methods in paths.items() for method in methods if path != "/events"]
+Sent = dict[str, Any]
+"""A body, as a client of HTTP is given it."""
+
+
+def _routes() -> Iterator[tuple[str, str, set[str] | None]]:
+    """Every method and path of the document, with the fields of the body; ``None``: any, or no JSON."""
+    document = api_document()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if path == "/events" or (path in {"/logout", "/cookies/{cid}"} and method != "get"):
+                continue
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            named = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            fields = document["components"]["schemas"].get(named, {}).get("properties")
+            yield method.upper(), path, set(fields) if fields else None
 
 
 def test_no_model_of_a_body_repeats_in_its_errors_what_was_sent() -> None:
@@ -75,10 +87,10 @@ def _filled(path: str, account_id: str) -> str:
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
 
 
-def _bodies() -> list[dict[str, Any]]:
+def _bodies() -> list[Sent]:
     """What scripts send rightly, and what they send by mistake: the cookie in every wrong place."""
-    right: dict[str, Any] = {"json": {"id": "shop", "value": COOKIE}}
-    mistakes: list[dict[str, Any]] = [
+    right: Sent = {"json": {"id": "shop", "value": COOKIE}}
+    mistakes: list[Sent] = [
         {"json": {"value": COOKIE, "password": PLATFORM_PASSWORD, "username": "u"}},
         {"json": {"id": COOKIE, "value": 5}},
         {"json": {"id": [COOKIE], "value": [COOKIE], "enabled": COOKIE, "keywords": COOKIE, "updates": COOKIE}},
@@ -96,33 +108,56 @@ def _bodies() -> list[dict[str, Any]]:
     return [right, *mistakes]
 
 
+def _bodies_for(fields: set[str] | None) -> list[Sent]:
+    """The bodies that a route can tell from each other, and the cookie where each of its fields wants something else.
+
+    A body that has none of its fields is to it the same as one with unknown fields, of which one is sent.
+    """
+    if fields is None:
+        return _bodies()
+    named = [
+        body for body in _bodies() if not isinstance(body.get("json"), dict) or not fields.isdisjoint(body["json"])
+    ]
+    return [*named, {"json": {COOKIE: COOKIE}}, {"json": {field: {COOKIE: [COOKIE]} for field in fields}}]
+
+
+async def _said_to(door: Door, method: str, path: str, sent: Sent) -> tuple[int, str]:
+    """Status and everything of the answer to one body, straight from the application."""
+    body: bytes = sent["content"] if "content" in sent else json.dumps(sent["json"]).encode() if sent else b""
+    headers = {name.lower(): value for name, value in sent.get("headers", {"content-type": "application/json"}).items()}
+    token = door.client.headers["authorization"].removeprefix("Bearer ")
+    status, head, content = await whole_answer(door, method, path, token, body=body, headers=headers)
+    return status, f"{head} {content.decode(errors='replace')}"
+
+
 async def test_a_cookie_leaves_by_no_route(
     door: Door, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
     await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2, secret=CANARY)})
-    answers: list[httpx.Response] = []
-    for number, (method, path) in enumerate(_routes(door)):
-        if path in {"/logout", "/cookies/{cid}"} and method != "GET":
-            continue
-        bodies = _bodies() if method in {"POST", "PUT", "PATCH"} else [{}]
-        answers += [await door.client.request(method, _filled(path, "shop"), **body) for body in bodies]
-        in_turn = bodies[number % len(bodies)]
-        answers.append(await door.client.request(method, _filled(path, "nobody"), **in_turn))
+    answers: list[tuple[str, int, str]] = []
+    for number, (method, path, fields) in enumerate(_routes()):
+        bodies = _bodies_for(fields) if method in {"POST", "PUT", "PATCH"} else [{}]
+        answers += [(path, *await _said_to(door, method, _filled(path, "shop"), body)) for body in bodies]
+        answers.append(await _over_http(door, method, _filled(path, "nobody"), bodies[number % len(bodies)]))
     for body in _bodies():
-        answers.append(await door.client.put("/cookies/shop", **body))
-    answers.append(await door.client.delete("/cookies/two"))
-    answers.append(await door.client.get("/openapi.json"))
-    assert not [answer.request.url.path for answer in answers if answer.status_code == 500]
-    assert {200, 400, 403, 404, 409, 422} <= {answer.status_code for answer in answers}
+        answers.append(await _over_http(door, "PUT", "/cookies/shop", body))
+    answers.append(await _over_http(door, "DELETE", "/cookies/two", {}))
+    answers.append(await _over_http(door, "GET", "/openapi.json", {}))
+    assert not [path for path, status, _ in answers if status == 500]
+    assert {200, 400, 403, 404, 409, 422} <= {status for _, status, _ in answers}
     written = capfd.readouterr()
     told = [json.dumps(entry.changes) for entry in await door.server.store.journal()]
     everything = [written.out, written.err, caplog.text, *told]
-    everything += [f"{answer.headers} {answer.text}" for answer in answers]
     assert "change committed" in written.out
-    for text in everything:
-        assert CANARY not in text
-        assert PLATFORM_PASSWORD not in text
+    for where, text in [("written", text) for text in everything] + [(path, text) for path, _, text in answers]:
+        assert CANARY not in text, where
+        assert PLATFORM_PASSWORD not in text, where
+
+
+async def _over_http(door: Door, method: str, path: str, sent: Sent) -> tuple[str, int, str]:
+    answer = await door.client.request(method, path, **sent)
+    return path, answer.status_code, f"{answer.headers} {answer.text}"
 
 
 async def test_a_cookie_and_a_password_lie_in_no_file_in_clear(tmp_path: Path) -> None:
