@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import httpx
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
 
 from benchmarks.processes import ServerProcess
 
@@ -21,6 +25,10 @@ CONTROL = "canaryZqremark"
 """No secret: it must be found in all of these places, else the search is blind."""
 SITE_TOKEN = "oauth_k1:"
 """How every access token of the site begins."""
+API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+MANY = 100
+Note = Callable[[str, str, int, list[tuple[str, str]], bytes], None]
+"""Takes the method, path, status, headers and content of an answer."""
 SECRET_COOKIES = {"cookie2", "sgcookie", "_m_h5_tk", "_m_h5_tk_enc", "_tb_token_", "XSRF-TOKEN", "csg", "t"}
 
 
@@ -32,9 +40,8 @@ async def plan_of_an_import(server: ServerProcess) -> str:
     return str(answer.json()["plan_id"])
 
 
-async def read_everything(server: ServerProcess, item: str) -> None:
+async def read_everything(server: ServerProcess, item: str, note: Note) -> None:
     """GET every route that the document names, as its owner and without a sign-in."""
-    document = await server.ok("GET", "/openapi.json")
     op_id = (await server.ok("GET", "/cookies/shop/history"))["items"][0]["op_id"]
     rule = (await server.ok("GET", "/cookies/shop/rules"))["items"][0]
     order = (await server.ok("GET", "/cookies/shop/orders"))["items"][0]
@@ -75,14 +82,25 @@ async def read_everything(server: ServerProcess, item: str) -> None:
         "chat": chat["chat_id"],
         "table_name": "cookies",
     }
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=server.http.event_hooks) as nobody:
-        for path, methods in document["paths"].items():
-            if "get" in methods and path != "/events":
-                filled = path.format_map(values)
-                headers = {"Authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
-                there = 404 if path == "/ai-runs/{run_id}" else 200  # no model was asked: its provider is invented
-                assert (await server.http.get(filled, headers=headers)).status_code == there, filled
-                await nobody.get(filled)
-                await nobody.get(filled, headers={"Authorization": f"Bearer {MISPLACED}"})
-    for path in ("/docs", "/messages?cid=shop", "/cookies/shop/history?limit=200", "/security-log?format=lines"):
+    async with aiohttp.ClientSession(server.url) as nobody:  # three times as quick as httpx
+        for path in _paths_to_read():
+            filled = path.format_map(values)
+            headers = {"Authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
+            there = 404 if path == "/ai-runs/{run_id}" else 200  # no model was asked: its provider is invented
+            assert (await server.http.get(filled, headers=headers)).status_code == there, filled
+            for refused in ({}, {"Authorization": f"Bearer {MISPLACED}"}):
+                async with nobody.get(filled, headers=refused) as answer:
+                    note("GET", filled, answer.status, list(answer.headers.items()), await answer.read())
+    for path in ("/messages?cid=shop", "/cookies/shop/history?limit=200", "/security-log?format=lines"):
         await server.http.get(path)
+
+
+def _paths_to_read() -> list[str]:
+    """Return what can be read, as the tables of the reference name it: they are made from the document.
+
+    To have the server make its document, or the page of it, takes 2 s of a processor: it is made of code alone.
+    """
+    routes = API_PAGE.read_text(encoding="utf-8").partition("<!-- routes:")[2].partition("<!-- end of routes -->")[0]
+    found = re.findall(r"^\| `GET (/[^`?]*)", routes, re.MULTILINE)
+    assert len(found) > MANY
+    return [path for path in found if path != "/events"]

@@ -89,10 +89,15 @@ class Evidence:
             return
         if request.method == "POST" and request.url.path in GIVEN and response.status_code == 200:
             return
-        self.paths.add((request.method, request.url.path, response.status_code))
-        content = without_code(response.content) if request.url.path.startswith("/qr-login") else response.content
-        head = repr(response.headers.multi_items()).encode()
-        self.pieces.append((f"{request.method} {request.url.path} {response.status_code}", head + content))
+        head = response.headers.multi_items()
+        self.note(request.method, request.url.path, response.status_code, head, response.content)
+
+    def note(self, method: str, path: str, status: int, head: list[tuple[str, str]], content: bytes) -> None:
+        """Keep an answer, but for the code of a QR login."""
+        self.paths.add((method, path, status))
+        if path.startswith("/qr-login"):
+            content = without_code(content)
+        self.pieces.append((f"{method} {path} {status}", repr(head).encode() + content))
 
     def take_files(self, when: str, server: ServerProcess) -> None:
         """Keep every byte of the data directory but the key, and of the log."""
@@ -267,7 +272,7 @@ async def log_in_by_qr(server: ServerProcess, sandbox: SandboxProcess) -> dict[s
             assert seen["state"] in {"waiting", "scanned", "done"}, seen
             return bool(seen["state"] == "done")
 
-        await soon(over)
+        await soon(over, every_seconds=0.2)
         cookie = (await sandbox.get("sellers"))["items"][1]["cookie"]
         parts = dict(part.split("=", 1) for part in cookie.split("; "))
         secrets |= {f"the {time} {name}": parts[name] for name in SECRET_COOKIES & set(parts)}
@@ -318,7 +323,7 @@ async def test_d7_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sand
         tokens.append((await server.http.post("/login", json=said)).json()["token"])
         server.http.headers["Authorization"] = f"Bearer {tokens[-1]}"
         second = asyncio.create_task(listen(server.http, evidence))
-        await read_everything(server, seller["items"][0]["id"])
+        await read_everything(server, seller["items"][0]["id"], evidence.note)
         evidence.take_files("while it runs", server)  # a crash would leave just this
         evidence.take_process(server)
         await server.ok("DELETE", "/cookies/shop")
