@@ -5,7 +5,7 @@ const zh = {
   mode: '模型回复',
   modeText: '规则和商品回复都不匹配时，由语言模型根据您的资料拟写；模型也不回复时，才发默认回复。',
   modes: { off: '关闭', draft: '拟草稿', auto: '自动发送' },
-  modeSays: {
+  modeTexts: {
     off: '不调用模型，也不向服务商发送任何内容。',
     draft: '模型写好草稿，放在会话里等您：您发送、修改或丢弃，不经您手不会发出。',
     auto: '草稿通过全部检查后直接发给买家；有一项不通过，就转给您。',
@@ -129,7 +129,7 @@ const en: Texts<typeof zh> = {
   modeText:
     'When no rule and no item reply matches, a language model writes the reply from your facts. Only then comes the default reply.',
   modes: { off: 'Off', draft: 'Drafts', auto: 'Send by itself' },
-  modeSays: {
+  modeTexts: {
     off: 'The model isn’t called, and nothing is sent to a provider.',
     draft:
       'The model’s draft waits for you in the conversation: send it, edit it or drop it. Nothing leaves without you.',

@@ -1,4 +1,4 @@
-/** The texts of what several rooms tell: fields, values, contents, outcomes, errors. */
+/** The texts of what several rooms show: fields, values, contents, outcomes, errors. */
 import type { Texts } from '../i18n/messages'
 
 const zh = {

@@ -1,18 +1,18 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { changesBetween, changeText, confirmOf, detailOf, NEW_RULE, ordersOf, saysOf, targetOf, withRule } =
+const { changesBetween, changeText, confirmOf, detailOf, NEW_RULE, ordersOf, contentOf, targetOf, withRule } =
   await import('./deliveries')
 
 const MONTH = { ...NEW_RULE, item_id: '1', spec: '时长:月卡', parts: [{ text: 'month' }] }
 const ALL = { ...NEW_RULE, parts: [{ text: 'all' }] }
 
 test('a rule names its orders and what it sends', () => {
-  expect([ordersOf(MONTH), targetOf(MONTH), saysOf(MONTH, undefined)]).toEqual(['1', 'item', 'month'])
+  expect([ordersOf(MONTH), targetOf(MONTH), contentOf(MONTH, undefined)]).toEqual(['1', 'item', 'month'])
   expect([ordersOf(ALL), targetOf(ALL)]).toEqual(['Every item', 'all'])
   expect(targetOf({ ...ALL, title_contains: 'vip' })).toBe('title')
-  expect(saysOf({ ...ALL, goods_id: 7, count: 2 }, 'Codes')).toBe('Codes, 2 for each piece · all')
-  expect(saysOf({ ...ALL, nothing_to_send: true }, undefined)).toBe('Sends nothing')
+  expect(contentOf({ ...ALL, goods_id: 7, count: 2 }, 'Codes')).toBe('Codes, 2 for each piece · all')
+  expect(contentOf({ ...ALL, nothing_to_send: true }, undefined)).toBe('Sends nothing')
 })
 
 test('an item is shown by its title where that is known, with its number below', () => {

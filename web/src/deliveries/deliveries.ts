@@ -52,7 +52,7 @@ export function confirmOf(rule: DeliveryRule): Confirm {
 }
 
 /** What a rule sends, in one line. */
-export function saysOf(rule: DeliveryRule, goods: string | undefined): string {
+export function contentOf(rule: DeliveryRule, goods: string | undefined): string {
   if (rule.nothing_to_send) return t('deliveries.nothing')
   const texts = rule.parts.map((part) => part.text ?? t('content.image'))
   const units = rule.goods_id ? [t('deliveries.units', { goods: goods ?? rule.goods_id, n: count(rule.count) })] : []
@@ -86,7 +86,7 @@ function confirmText(rule: DeliveryRule): string {
 
 /** What a change makes of a rule, in one line; `nameOf` names goods. */
 export function changeText({ rule, before }: RuleChange, nameOf: (id: number | null) => string | undefined): string {
-  const [now, was] = [saysOf(rule, nameOf(rule.goods_id)), before && saysOf(before, nameOf(before.goods_id))]
+  const [now, was] = [contentOf(rule, nameOf(rule.goods_id)), before && contentOf(before, nameOf(before.goods_id))]
   if (!before) return now
   const parts = was === now ? [] : [`${was} → ${now}`]
   if (before.delay_seconds !== rule.delay_seconds)

@@ -1,4 +1,4 @@
-/** The texts of incidents: the bell, their page, and what was told of each. */
+/** The texts of incidents: the bell, their page, and the notices of each. */
 import type { Texts } from '../i18n/messages'
 
 const zh = {
