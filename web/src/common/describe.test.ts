@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { actorName, originText, sentText, summary, valueText } = await import('./describe')
+const { actorName, lastText, originText, sentText, summary, valueText } = await import('./describe')
 const { knowProviders } = await import('./providerNames')
 
 test('who did it is a user by name, or another program in words', () => {
@@ -22,6 +22,8 @@ test('units of a message that was sent are named in its text, and a word that on
   expect(sentText({ text: 'Your code: {codes}', has_units: true })).toBe('Your code: [codes]')
   expect(sentText({ text: 'Your code: {codes}', has_units: false })).toBe('Your code: {codes}')
   expect(sentText({ text: '', has_units: false })).toBe('[picture]')
+  expect(lastText({ last_text: 'Your code: {codes}', last_direction: 'out' })).toBe('Your code: [codes]')
+  expect(lastText({ last_text: 'What is {codes}?', last_direction: 'in' })).toBe('What is {codes}?')
 })
 
 test('a value of the language model is written in the words of its page', () => {

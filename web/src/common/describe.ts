@@ -1,7 +1,7 @@
 /** A change in words: which fields, from what to what. */
 
 import { has, type Key, labelOf, t } from '../i18n'
-import type { Outcome, Sending } from './api'
+import type { Chat, Outcome, Sending } from './api'
 import { providerName } from './providerNames'
 
 /** The name of a field of an account, as far as there is one. */
@@ -116,10 +116,16 @@ const CONTENTS: Record<string, Key> = {
 export const contentName = (type: string): string => t(CONTENTS[type] ?? 'content.other')
 
 /** The colour of what became of a sending; the word stands beside it. */
-/** The text of a message that was sent. Its units are stored apart: `{codes}` stands where the buyer got them. */
-export function sentText({ text, has_units }: Pick<Sending, 'text' | 'has_units'>): string {
-  return (has_units ? text.replaceAll('{codes}', t('content.codes')) : text) || t('content.image')
-}
+/** Units are stored apart from the texts that carry them: `{codes}` stands where the buyer got them. */
+const withCodes = (text: string): string => text.replaceAll('{codes}', t('content.codes'))
+
+/** The text of a message that was sent. */
+export const sentText = ({ text, has_units }: Pick<Sending, 'text' | 'has_units'>): string =>
+  (has_units ? withCodes(text) : text) || t('content.image')
+
+/** The newest text of a chat. */
+export const lastText = ({ last_text, last_direction }: Pick<Chat, 'last_text' | 'last_direction'>): string =>
+  (last_direction === 'out' ? withCodes(last_text) : last_text) || t('content.other')
 
 export const OUTCOME_TONES: Record<Outcome, string> = {
   waiting: 'muted',
