@@ -44,8 +44,8 @@ class Pair:
         """Wait until each runs some, and together they run all."""
 
         async def is_so() -> bool:
-            here, there = await self.run_at(self.one), await self.run_at(self.two)
-            return bool(here) and bool(there) and not here & there and here | there == set(self.sellers)
+            here, all_shops = await self.run_at(self.one), set(self.sellers)
+            return set() < here < all_shops and await self.run_at(self.two) == all_shops - here
 
         await soon(is_so, every_seconds=SELDOM)
 
@@ -59,7 +59,10 @@ class Pair:
             await self.site.do("say", account=seller["unb"], buyer="小鱼", text=words)
 
         async def is_so() -> bool:
-            return await self.answers() == [seen] * SHOPS
+            for seller in self.sellers.values():
+                if await self.site.seen(seller["unb"], "小鱼") != seen:
+                    return False
+            return True
 
         await soon(is_so, every_seconds=SELDOM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ async def turned_on(pair: Pair, shops: list[str]) -> None:
         known = await pair.two.ok("GET", "/ai-reply-settings")
         return [shop for shop in shops if not known[shop]["ai_enabled"]] == []
 
-    await soon(is_known)
+    await soon(is_known, every_seconds=SELDOM)
 
 
 async def test_the_money_of_a_day_is_never_exceeded_and_a_rest_holds_for_both_servers(
@@ -76,8 +77,10 @@ async def test_the_money_of_a_day_is_never_exceeded_and_a_rest_holds_for_both_se
         await asyncio.gather(*(say(pair, shop, buyer) for shop in shops for buyer in buyers))
 
         async def answered() -> bool:
-            found = [await seen(pair, shop, buyer) for shop in shops for buyer in buyers]
-            return all(len(one) == 1 for one in found)
+            for shop, buyer in product(shops, buyers):
+                if len(await seen(pair, shop, buyer)) != 1:
+                    return False
+            return True
 
         await soon(answered, every_seconds=SELDOM)
         engine = create_engine(url)
@@ -100,14 +103,14 @@ async def test_the_money_of_a_day_is_never_exceeded_and_a_rest_holds_for_both_se
                 found = await pair.one.ok("GET", "/ai-runs?state=failed&limit=100")
                 return [one["why"] for one in found["items"]].count("status") > turn
 
-            await soon(has_failed)
+            await soon(has_failed, every_seconds=SELDOM)
         asked = await calls(pair)
         await say(pair, there[0], "晚来的")
 
         async def is_default() -> bool:
             return await seen(pair, there[0], "晚来的") == [DEFAULT]
 
-        await soon(is_default)
+        await soon(is_default, every_seconds=SELDOM)
         assert await calls(pair) == asked, "the other server knows of the rest"
         shown = await pair.two.ok("GET", f"/ai-providers/{number}")
         assert shown["resting_until"] is not None
@@ -128,7 +131,7 @@ async def test_a_draft_is_sent_once_whichever_server_is_asked(tmp_path: Path, po
         async def greeted() -> bool:
             return await seen(pair, shop, "小鱼") == [DEFAULT]
 
-        await soon(greeted)
+        await soon(greeted, every_seconds=SELDOM)
         (chat,) = (await pair.one.ok("GET", f"/chats?cid={shop}"))["items"]
         engine = create_engine(pair.one.environment["SHOAL_DATABASE_URL"])
         row = {"account_id": shop, "chat_id": chat["chat_id"], "buyer_id": chat["buyer_id"], "state": "drafted"}

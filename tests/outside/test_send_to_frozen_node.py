@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import soon
-from outside.node_pair import a_pair
+from outside.node_pair import SELDOM, a_pair
 from outside.test_asked_nodes import ready, send
 from postgres_server import Postgres
 
@@ -43,4 +43,4 @@ async def test_a_message_by_hand_to_a_frozen_server_has_a_certain_answer_and_lea
         async def is_said() -> bool:
             return await pair.site.seen(pair.sellers[shop]["unb"], "小鱼") == ["在的"] + ["有人吗"] * was_sent
 
-        await soon(is_said)
+        await soon(is_said, every_seconds=SELDOM)
