@@ -18,6 +18,7 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.units_in_history import MOST_PARTS, parts_of
 from shoal.messages.message_log import Direction, MessageLog
+from shoal.storage.chat_tables import chats
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.goods_tables import bindings, units
@@ -78,6 +79,11 @@ async def test_a_unit_that_left_since_the_backup_is_masked_in_what_the_site_has_
         first,  # the buyer's own words are the buyer's
         f"新的 {first}",  # after the restore the database knows what it sends
     ]
+    spoken = replace(ours[0], message_id="m70", chat_id="d")  # as it came: what sent it is forgotten
+    await log.store_incoming("shop", [spoken], pulled=True)
+    await log.mark_human("shop", spoken, pause_minutes=0)
+    query = select(chats.c.last_text).where(chats.c.chat_id == "d")
+    assert await database.read(lambda connection: connection.scalar(query)) == "您的卡密：\nKA…01\nht…12\n账号…z9"
 
 
 def test_a_long_text_is_compared_in_whole_lines_and_never_without_end() -> None:

@@ -133,17 +133,18 @@ class MessageLog:
             update(messages)
             .where(messages.c.account_id == account_id, messages.c.message_id == message.message_id)
             .values(direction=Direction.HUMAN.value, handled=True, verdict=Decision.HUMAN.value)
+            .returning(messages.c.text)
         )
-        chat = replace(_chat_of(account_id, message), last_direction=Direction.HUMAN.value)
 
-        def job(connection: Connection) -> bool:
-            connection.execute(statement)
+        def job(connection: Connection) -> tuple[str, bool]:
+            stored = connection.scalar(statement) or ""  # units are masked in it
+            chat = replace(_chat_of(account_id, message), last_text=stored, last_direction=Direction.HUMAN.value)
             chats.note(connection, [chat])
-            return pause_for_human(connection, pause, now)
+            return stored, pause_for_human(connection, pause, now)
 
-        changed = await self._database.write(job)
+        stored, changed = await self._database.write(job)
         self.outbox.counts.decided.add(Decision.HUMAN.value)
-        human = replace(message, direction=Direction.HUMAN, handled=True, decision=Decision.HUMAN)
+        human = replace(message, text=stored, direction=Direction.HUMAN, handled=True, decision=Decision.HUMAN)
         self._publish(_message_event(account_id, human, now))
         if changed:
             self._publish(pause_event(pause, now))
