@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
 import httpx
-from sqlalchemy import create_engine, text
+import pytest
+from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.processes import SandboxProcess
 from faults.delivery_count import units_in
@@ -28,15 +30,18 @@ from faults.delivery_invariants import breaches
 from faults.delivery_run import DeliveryRun, Figures
 from postgres_server import PostgresServer
 from shoal.accounts.journal import fold, projection
+from shoal.maintenance.backup import loading
 from shoal.maintenance.backup.envelope import opened_chunks
 from shoal.maintenance.backup.loading import load
 from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, lock_to_key, new_key_pair, read_key
-from shoal.maintenance.backup.making import KEY_FILE, Made, Secret, load_file, make_backup, opened
+from shoal.maintenance.backup.making import Made, Secret, load_file, make_backup, opened
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.restoring import Place, restore_backup
+from shoal.storage.data_directory import KEY_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.migrations.steps import build_schema
 from shoal.storage.vault import write_key_file
 from store_steps import baselines_of
 
@@ -69,8 +74,7 @@ class BackupRun(DeliveryRun):
         began = time.monotonic()
         storm = list[asyncio.Task[None]]()
         try:
-            await self._spawn()
-            await self._stock(orders)
+            await self._first_start(orders)
             storm = [asyncio.create_task(self._storm()) for _ in range(STORMING)]
             for number in range(backups):
                 making = asyncio.create_task(asyncio.to_thread(self._make, number))
@@ -106,7 +110,7 @@ class BackupRun(DeliveryRun):
                 body = {"remark": f"{self.changes}", "pause_duration": self._chance.randint(1, 60)}
                 answer = await self._server.http.patch(f"/cookies/{shop}/settings", json=body)
                 self.changes += answer.status_code == httpx.codes.OK
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
     def _make(self, number: int) -> Made:
         path = self._backups / f"{number}.shoalbackup"
@@ -219,6 +223,26 @@ class BackupRun(DeliveryRun):
         super()._count_stock(held, known)
 
 
+@contextmanager
+def schema_built_once() -> Iterator[None]:
+    """Build the tables of a revision by its migrations once, for the next backup by what they left: 0.24 s each."""
+    kept = dict[str, list[str]]()
+
+    def build(connection: Connection, revision: str) -> None:
+        if revision in kept:
+            for statement in kept[revision]:
+                connection.exec_driver_sql(statement)
+            return
+        build_schema(connection, revision)
+        raw: Any = connection.connection.driver_connection
+        if isinstance(raw, sqlite3.Connection):
+            kept[revision] = [one for one in raw.iterdump() if not one.startswith(("BEGIN", "COMMIT"))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "build_schema", build)
+        yield
+
+
 def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
@@ -233,7 +257,8 @@ async def backup_run(
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops, seed=seed)
     try:
         run = BackupRun(directory, sandbox, seed=seed, postgres=postgres, shops=shops)
-        figures = await run.backed_up(orders, backups)
+        with schema_built_once():
+            figures = await run.backed_up(orders, backups)
     finally:
         await sandbox.end()
     if figures.violations:

@@ -32,6 +32,7 @@ from faults.delivery_invariants import Sold, breaches, clear_in_files, clear_in_
 from faults.durable import copy_of_files
 from faults.places import STRIKES, FilePlace, PostgresPlace
 from postgres_server import PostgresServer
+from quick_start import blank_database
 from shoal.storage.engines import DATABASE_FILE
 from warm_start import WARM
 
@@ -46,6 +47,7 @@ SHIPPED = {"shipped", "completed"}
 START_SECONDS = 180.0
 IDLE_SECONDS = 75.0
 """Without any progress for so long, nothing more will come by itself."""
+LOOK_SECONDS = 0.5
 OWNER_SECONDS = 5.0
 """How long a problem must stand in a shop that runs before the owner sees to it: an echo may still settle it."""
 UNITS = """
@@ -117,8 +119,7 @@ class DeliveryRun:
         """Pay so many orders and strike so often; what broke stands in the figures."""
         began = time.monotonic()
         try:
-            await self._spawn()
-            await self._stock(orders)
+            await self._first_start(orders)
             strikes = ["kill"] * kills + ["failure"] * failures
             self._chance.shuffle(strikes)
             for number, strike in enumerate(strikes):
@@ -143,8 +144,11 @@ class DeliveryRun:
 
     # ── the shops, their goods, and their buyers ──────────────────────────────────────────────────────────────────
 
-    async def _stock(self, orders: int) -> None:
-        """Open the shops, and import more units than can be ordered."""
+    async def _first_start(self, orders: int) -> None:
+        """Start on a database that was migrated before, open the shops, and import more units than can be ordered."""
+        if "SHOAL_DATABASE_URL" not in self._place.environment:
+            await blank_database(self._data_dir)
+        await self._spawn()
         server, goods = self._server, {}
         await self._sign_in()
         for spec, letter in SPECS.items():
@@ -297,7 +301,7 @@ class DeliveryRun:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > IDLE_SECONDS:
                 return
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _problems(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -307,8 +311,8 @@ class DeliveryRun:
 
     async def _see_to_problems(self) -> int:
         """Do what an owner does who reads the to-do and looks at the buyer's chat; return how often so far."""
-        running = {shop for shop in self._items if await self._server.state(shop) == "running"}
-        for row in await self._problems():
+        running = {row["id"] for row in await self._server.ok("GET", "/cookies/details") if row["state"] == "running"}
+        for row in (await self._server.ok("GET", "/orders?problem=true&limit=200"))["items"]:
             code, order_id = row["problem"]["code"], row["order_id"]
             if row["account"] not in running:
                 self._stood.pop(f"{order_id} {code}", None)

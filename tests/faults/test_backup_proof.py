@@ -16,7 +16,7 @@ pytestmark = [
 
 
 async def test_each_backup_under_a_storm_is_a_prefix_and_a_restore_sends_nothing_twice() -> None:
-    figures, changes = await backup_run(12, 2, seed=12, shops=2)
+    figures, changes = await backup_run(9, 2, seed=12, shops=2)
     assert not figures.violations, "\n".join([*figures.violations, figures.kept])
-    assert (figures.counted.complete + figures.counted.undone, figures.counted.not_served) == (12, 0)
+    assert (figures.counted.complete + figures.counted.undone, figures.counted.not_served) == (9, 0)
     assert changes > 0
