@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+import structlog
 from fastapi.routing import APIRoute
 from starlette.types import Message, Scope
 
@@ -187,6 +191,29 @@ def multipart_of(path: str) -> tuple[bytes, str] | None:
     head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="x.xlsx"\r\n\r\n'.encode()
     word = b'\r\n--b\r\nContent-Disposition: form-data; name="keyword"\r\n\r\nk'
     return head + data + word + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
+
+
+@contextmanager
+def cheap_calls() -> Iterator[None]:
+    """Log nothing, and do on the loop what it would have threads do, such as a read: a quarter of 7,000 calls."""
+    loop = asyncio.get_running_loop()
+
+    def at_once(_: Executor | None, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        done = loop.create_future()
+        try:
+            done.set_result(work(*args))
+        except Exception as error:  # noqa: BLE001  who awaits it is told
+            done.set_exception(error)
+        return done
+
+    logged = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "run_in_executor", at_once)
+            yield
+    finally:
+        structlog.configure(**logged)
 
 
 async def ask(

@@ -20,7 +20,18 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world, quick_reply_of
-from api.authorisation_calls import BODIES, NAMES, RECIPES, UNREPEATED, Recipe, ask, example_of, multipart_of, told
+from api.authorisation_calls import (
+    BODIES,
+    NAMES,
+    RECIPES,
+    UNREPEATED,
+    Recipe,
+    ask,
+    cheap_calls,
+    example_of,
+    multipart_of,
+    told,
+)
 from api.authorisation_cells import Route, outcome_of, read_table
 from api.authorisation_table import ALLOWED, CALLERS
 from api_document import api_document
@@ -139,7 +150,8 @@ async def test_f15_every_route_answers_everybody_as_the_table_says(tmp_path: Pat
     async with open_world(tmp_path) as world:
         assert [who.name for who in world.callers] == list(CALLERS)
         routes = [route for route in routes_of(routers()) if isinstance(route, APIRoute)]
-        calls, found = await mismatches(world, routes)
+        with cheap_calls():
+            calls, found = await mismatches(world, routes)
         assert not found, "\n".join([f"{len(found)} of {calls}", *found])
         assert calls > 2_000
 
