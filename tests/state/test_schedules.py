@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from quick_start import blank_database
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.journal import fold, projection
@@ -142,8 +143,10 @@ def test_schedules(name: str) -> None:
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_two_managers_on_one_store_lose_no_update(kind: str, tmp_path: Path) -> None:
     for seed in range(SEEDS if kind == "memory" else 5):
-        loop = VirtualLoop(seed)
-        store = FaultyStore() if kind == "memory" else FaultySqlite(tmp_path / str(seed) / "data", loop)
+        loop, directory = VirtualLoop(seed), tmp_path / str(seed) / "data"
+        if kind == "sqlite":
+            asyncio.run(blank_database(directory))
+        store = FaultyStore() if kind == "memory" else FaultySqlite(directory, loop)
         loop.run_until_complete(_two_writers(store))
         loop.finish()
 
