@@ -129,7 +129,7 @@ class OnMemory(RuleBasedStateMachine):
     def link_breaks(self, name: str) -> None:
         self.world.site.break_link(name)
 
-    @rule(weather=st.lists(WEATHER, min_size=1, max_size=4))
+    @rule(weather=st.lists(WEATHER, min_size=2, max_size=6))
     def store_fails(self, weather: list[Weather]) -> None:
         assert isinstance(self.world.store, FaultyStore)
         self.world.store.weather.extend(weather)
