@@ -11,7 +11,7 @@ import pytest
 from doors import Door, another_person, client_of, open_door
 from shoal.auth.audit_entries import AuditEvent
 from shoal.errors import ConfigError
-from shoal.server.open_storage import KEY_FILE
+from shoal.storage.data_directory import KEY_FILE
 
 PASSWORD = "a good password 1"
 

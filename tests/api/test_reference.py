@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 from pathlib import Path
+from threading import Event, Semaphore
+from typing import Any
+
+import pytest
 
 from doors import Door, client_of
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.reference import operations
+from shoal.server.reply_server import Application
+from standins import until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -36,6 +43,29 @@ async def test_the_page_that_is_shown_loads_and_names_nothing_from_elsewhere(doo
     assert "//" not in page, "no other host, whatever the scheme"
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\son\w+=|\ssrc=", page, re.IGNORECASE)
     assert re.findall(r"""href=["']?([^"'> ]+)""", page) == ["openapi.json"]
+
+
+async def test_others_are_answered_while_the_document_is_made_and_it_is_made_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, go_on = Semaphore(0), Event()
+    make = type(door.app).openapi
+
+    def openapi(app: Application) -> dict[str, Any]:
+        made.release()
+        assert go_on.wait(10), "the loop waits for the document"
+        return make(app)
+
+    monkeypatch.setattr(type(door.app), "openapi", openapi)
+    async with client_of(door.app) as anybody:
+        readers = [asyncio.create_task(anybody.get(path)) for path in ("/docs", "/openapi.json", "/openapi.json")]
+        await until(lambda: made.acquire(blocking=False))
+        assert (await anybody.get("/health/live")).status_code == 200
+        go_on.set()
+        page, *documents = await asyncio.gather(*readers)
+    assert page.status_code == 200
+    assert [found.json() for found in documents] == [make(door.app)] * 2
+    assert not made.acquire(blocking=False), "who asks meanwhile waits for the same"
 
 
 async def test_it_lists_every_route_with_its_body(door: Door) -> None:

@@ -10,8 +10,9 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psutil
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute
@@ -31,6 +32,7 @@ from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import health, item_pages
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
+from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.qr_login_register import SeveralServers
 from shoal.connection.qr_logins import QrLogins
@@ -64,6 +66,7 @@ class Application(FastAPI):
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self.settings = settings
+        self._document = SingleFlight(self._made_document, name="OpenAPI document")
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the layers of FastAPI that are needed here, with ours around them."""
@@ -85,11 +88,27 @@ class Application(FastAPI):
         put_in_place(self.router.routes)
         return self.router.routes
 
+    def setup(self) -> None:
+        """Add the route of the OpenAPI document."""
+
+        async def openapi(_: Request) -> Response:
+            return Response(msgspec.json.encode(await self.document()), media_type="application/json")
+
+        self.add_route("/openapi.json", openapi, include_in_schema=False)
+
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         document = super().openapi()
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         return document
+
+    async def document(self) -> dict[str, Any]:
+        """Return the OpenAPI document. A thread makes it, once: that takes a second or two, for which shops wait."""
+        return await self._document.result()
+
+    async def _made_document(self) -> dict[str, Any]:
+        await import_late(self.router.routes)
+        return await asyncio.to_thread(self.openapi)
 
 
 def build_app(settings: Settings, *, connect: Connect | None = None, worker: Worker | None = None) -> Application:

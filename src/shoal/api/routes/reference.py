@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import groupby
@@ -132,4 +133,5 @@ def _row(operation: Operation) -> str:
 @routes.get("/docs", dependencies=[ANYBODY])
 async def get_docs(request: Request) -> HTMLResponse:
     """Show the reference as a page."""
-    return HTMLResponse(page(request.app.openapi()), headers=_HEADERS)
+    document = await request.app.document()
+    return HTMLResponse(await asyncio.to_thread(page, document), headers=_HEADERS)
