@@ -144,7 +144,8 @@ class Life:
         storm = Storm(self._server.http, cookies, self._book, self._chance)
         raging = asyncio.create_task(storm.rage(self._loop._clients))
         answers = self._chance.randrange(self._loop.longest_storm)
-        while storm.answers < answers and not raging.done():
+        must_show = bool(self._loop.ways) and how == "storm"  # in few kills chance might end each storm at once
+        while (storm.answers < answers or (must_show and not self._book.has_each_kind)) and not raging.done():
             storm.tick.clear()
             await storm.tick.wait()
         await asyncio.sleep(self._chance.uniform(0, 0.02))

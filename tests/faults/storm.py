@@ -108,6 +108,11 @@ class Book:
         """Every change that was asked for."""
         return [part for request in self.requests for part in request.parts.values()]
 
+    @property
+    def has_each_kind(self) -> bool:
+        """Whether something was acknowledged, something read, and something told by a stream."""
+        return self.count("acknowledged") > 0 and bool(self.reads) and any(self.told)
+
     def count(self, outcome: str) -> int:
         """How many changes had that outcome."""
         return sum(asked.outcome == outcome for asked in self.asked)
