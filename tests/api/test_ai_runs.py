@@ -19,7 +19,7 @@ async def test_runs_page_by_page_without_what_the_model_said(door: Door) -> None
     database = door.server.database
     ids = [await a_run(database, text=f"第{n}", state="blocked" if n == 2 else "answered") for n in range(4)]
     ids.append(await a_run(database, chat_id="c2", rail="amount", why="below_floor", state="blocked", item_id="7001"))
-    await door.server.order_store.items.note_from_chat("shop", SeenItem(item_id="7001", title="电子书"))
+    await door.server.order_store.items.note_from_chats("shop", [SeenItem(item_id="7001", title="电子书")])
     question = IncomingMessage(message_id="31.PNM", chat_id="c2", text="最低多少", created_at_ms=1)
     await door.server.message_log.store_incoming("shop", [question])
     first = await door.call("GET", "/ai-runs", params={"limit": 2})

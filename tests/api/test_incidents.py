@@ -110,7 +110,7 @@ async def test_incidents_of_a_chat_and_of_an_order_name_buyer_and_item(door: Doo
         for chat, item in (("c1", "7001"), ("c2", "7002"), ("c3", "7002"))
     ]  # fmt: skip
     await door.server.message_log.store_incoming("shop", said)
-    await door.server.order_store.items.note_from_chat("shop", SeenItem(item_id="7001", title="电子书"))
+    await door.server.order_store.items.note_from_chats("shop", [SeenItem(item_id="7001", title="电子书")])
     bought = OrderUpdate(order_id="45", status="completed", source="card", buyer_id="22", chat_id="c3", item_id="7001")
     await door.server.order_store.receive("shop", bought)
     kinds = (IncidentKind.BUYER_WAITS, IncidentKind.WANTS_PERSON, IncidentKind.REFUND_ASKED, IncidentKind.ORDER_PROBLEM)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Shop:
         return len(await self.sandbox.calls("xyh.item.list", self.unb))
 
 
-async def silent(_items: KnownItemStore, _account_id: str, _item: SeenItem) -> None:
+async def silent(_items: KnownItemStore, _account_id: str, _items_of_chats: Iterable[SeenItem]) -> None:
     """Take in nothing that a chat tells of its item."""
 
 
@@ -81,7 +81,7 @@ async def test_an_order_shows_what_was_bought_and_its_picture_without_a_question
 async def test_where_no_order_and_no_chat_names_its_item_the_list_is_read_once_an_hour(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KnownItemStore, "note_from_chat", silent)
+    monkeypatch.setattr(KnownItemStore, "note_from_chats", silent)
     title = shop.sandbox.world.item(shop.item).title
     await shop.sandbox.do("fault", kind="lying_page", account=shop.unb, page="no_title", times=100)
     order_id = await shop.pay()
@@ -115,7 +115,7 @@ def test_of_a_picture_of_the_site_the_small_copy_is_asked_for(address: str, aske
 async def test_a_check_at_the_list_parks_the_shop_and_no_title_is_asked_for_any_more(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KnownItemStore, "note_from_chat", silent)
+    monkeypatch.setattr(KnownItemStore, "note_from_chats", silent)
     await shop.sandbox.do("fault", kind="lying_page", account=shop.unb, page="no_title", times=100)
     await shop.sandbox.do("fault", kind="risk_control", account=shop.unb, which="items")
     await shop.pay()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, select
 
 from contract.order_book_steps import told
+from shoal.clock import SiteClock
 from shoal.messages.chats import Chat, note
 from shoal.orders.order_lists import OrderPage, SoughtOrders
 from shoal.orders.order_store import OrderStore, OrderUpdate
+from shoal.orders.order_updates import OrderUpdates
 from shoal.storage import known_item_rows
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
@@ -28,6 +32,7 @@ from shoal.storage.known_item_rows import (
 )
 from shoal.storage.notice_tables import incidents
 from shoal.storage.order_tables import known_items
+from shoal.xianyu.push_events import SessionArouse
 from store_steps import an_account, committed, created, deletion
 
 ITEM = "800000000001"
@@ -74,6 +79,30 @@ async def test_what_is_not_new_is_not_written(database: Database, manager: DBMan
     await database.write(notes(long, at_ms=30))
     assert (await facts(database)).title == "长" * 200
     assert await database.read(lambda one: one.scalar(select(known_items.c.site_picture))) == ON_SITE
+
+
+async def test_what_is_known_is_asked_once_for_a_push_however_often_it_names_its_items(
+    book: OrderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates, asked = OrderUpdates(an_account(), book, site_clock=SiteClock()), Counter[str]()
+    for name in ("read", "write"):
+        answered = getattr(Database, name)
+
+        def counted(*values: Any, name: str = name, answered: Callable[..., Any] = answered) -> Any:
+            asked[name] += 1
+            return answered(*values)
+
+        monkeypatch.setattr(Database, name, counted)
+    named = {ITEM: "月卡", "9": "袜子"}
+    push = [SessionArouse("c1", item_id, title, we_sell=True) for item_id, title in named.items()]
+    unnamed = [SessionArouse("c1", "8", we_sell=True), SessionArouse("c1", "7", "书")]
+    for writes in (1, 0):  # what the second one names is known
+        await updates.store([*push * 7, *unnamed])
+        assert asked == Counter(read=1, write=writes)
+        asked.clear()
+    monkeypatch.undo()
+    known = await book._database.read(lambda one: items_of_shops(one, ["shop"]))
+    assert {item_id: facts.title for (_, item_id), facts in known.items()} == named
 
 
 async def test_only_the_newest_items_are_kept(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
@@ -10,10 +10,10 @@ from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.known_item_rows import (
     SeenItem,
-    item_facts,
     note_items,
     note_picture,
     shown_pictures,
+    titled_among,
     without_picture,
 )
 from shoal.xianyu.items_on_sale import ListedItem
@@ -30,15 +30,20 @@ class KnownItemStore:
 
     async def is_titled(self, account_id: str, item_id: str) -> bool:
         """Return whether an item's title is known."""
-        key = (account_id, item_id)
-        found = await self._database.read(lambda connection: item_facts(connection, [key]))
-        return key in found and bool(found[key].title)
+        return bool(await self._titled(account_id, [item_id]))
 
-    async def note_from_chat(self, account_id: str, item: SeenItem) -> None:
-        """Store what a chat holds of its item, if no title is known yet. A failure is logged: it ends no connection."""
+    async def note_from_chats(self, account_id: str, items: Iterable[SeenItem]) -> None:
+        """Store what chats hold of the items whose title is not known yet. A failure is logged: it ends no connection.
+
+        A connection begins with a push that names an item more than ten times: what is known is asked once for all.
+        """
+        named = {item.item_id: item for item in items if item.title}
+        if not named:
+            return
         try:
-            if item.title and not await self.is_titled(account_id, item.item_id):
-                await self._note(account_id, [item], is_current=False)
+            titled = await self._titled(account_id, named)
+            if new := [item for item_id, item in named.items() if item_id not in titled]:
+                await self._note(account_id, new, is_current=False)
         except StoreError as error:
             log.warning("item of a chat not stored", account=account_id, why=error.code)
 
@@ -66,6 +71,9 @@ class KnownItemStore:
     async def shown_pictures(self) -> list[str]:
         """Return the addresses here of the pictures of all items."""
         return await self._database.read(shown_pictures)
+
+    async def _titled(self, account_id: str, item_ids: Collection[str]) -> set[str]:
+        return await self._database.read(lambda connection: titled_among(connection, account_id, item_ids))
 
     async def _note(self, account_id: str, seen_items: list[SeenItem], *, is_current: bool) -> None:
         now_ms = self._now_ms()

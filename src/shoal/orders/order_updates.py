@@ -48,6 +48,7 @@ class OrderUpdates:
         """Store the order updates of events, in their order. Raise ``StoreError``."""
         due: dict[str, Order] = {}
         without_order: list[Card] = []
+        from_chats: list[SeenItem] = []
         for event in events:
             if isinstance(event, OrderMark):
                 marked = await self._mark(event)
@@ -56,8 +57,7 @@ class OrderUpdates:
             elif isinstance(event, OrderContext):
                 await self._context(event)
             elif isinstance(event, SessionArouse) and event.item_id and event.we_sell:
-                item = SeenItem(item_id=event.item_id, title=event.item_title)
-                await self._store.items.note_from_chat(self._account.id, item)
+                from_chats.append(SeenItem(item_id=event.item_id, title=event.item_title))
             elif isinstance(event, Card) and event.we_sell:
                 order_id = event.order_id or await self._looked_up(event)
                 if order_id is not None:
@@ -68,6 +68,7 @@ class OrderUpdates:
                         due[order.order_id] = order
                 elif event.has_paid_text:
                     without_order.append(event)
+        await self._store.items.note_from_chats(self._account.id, from_chats)
         return Stored(list(due.values()), without_order)
 
     async def _looked_up(self, card: Card) -> str | None:

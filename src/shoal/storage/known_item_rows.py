@@ -86,6 +86,16 @@ def item_facts(connection: Connection, items: Collection[ItemKey]) -> dict[ItemK
     return _facts(connection, mine)
 
 
+def titled_among(connection: Connection, account_id: str, item_ids: Collection[str]) -> set[str]:
+    """Return which items of an account have a title."""
+    wanted = select(known_items.c.item_id).where(
+        known_items.c.account_id == account_id,
+        among(known_items.c.item_id, sorted(item_ids)),
+        known_items.c.title != "",
+    )
+    return set(connection.scalars(wanted))
+
+
 def items_of_shops(connection: Connection, account_ids: Collection[str]) -> dict[ItemKey, ItemFacts]:
     """Return what is known of all items of accounts."""
     return _facts(connection, among(known_items.c.account_id, account_ids))
