@@ -47,6 +47,8 @@ _OF_THE_INSTALLER = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 """Files of an installed package that name where and how it was installed here."""
 _LOADED_BY_NAME = ("libgcc_s.so.1", "libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
 """Libraries that the C library looks for while it runs, beside itself."""
+_LOADER = re.compile(r"^\s+(/\S+) \(0x", re.MULTILINE)
+"""The C library's loader, as it lists itself among what a binary loads."""
 _ACCOUNTS = {
     "etc/passwd": f"root:x:0:0:root:/:/nonexistent\nshoal:x:{USER_ID}:{USER_ID}:Shoal:/data:/nonexistent\n",
     "etc/group": f"root:x:0:\nshoal:x:{USER_ID}:\n",
@@ -142,18 +144,22 @@ def _authorities() -> Path:
 def _libraries(tree: Tree) -> Tree:
     """Return the system's libraries that the binaries of a tree load, beside the C library, and their loader."""
     own = {path.resolve() for path in tree.values() if isinstance(path, Path) and _is_binary(path)}
-    binaries = sorted(map(str, own))
-    asked = subprocess.run(["ldd", *binaries], capture_output=True, text=True, check=False)  # noqa: S607
-    if "not found" in asked.stdout:
-        lacking = sorted(set(re.findall(r"^\s+(\S+) => not found", asked.stdout, re.MULTILINE)))
+    (loader,) = _LOADER.findall(_printed("ldd", tree[f"usr/local/bin/{PYTHON}"]))
+    told = "".join(_printed(loader, "--list", path) for path in sorted(own))  # `ldd` starts two shells for each file
+    if "not found" in told:
+        lacking = sorted(set(re.findall(r"^\s+(\S+) => not found", told, re.MULTILINE)))
         raise SystemExit(f"these libraries are missing here: {', '.join(lacking)}")
-    loaders = set(re.findall(r"^\s+(/\S+) \(0x", asked.stdout, re.MULTILINE))
-    found = {Path(path) for path in re.findall(r" => (/\S+) \(0x", asked.stdout)}
+    loaders = set(_LOADER.findall(told))
+    found = {Path(path) for path in re.findall(r" => (/\S+) \(0x", told)}
     libc = next(path for path in found if path.name.startswith("libc.so"))
     found |= {libc.with_name(name) for name in _LOADED_BY_NAME if libc.with_name(name).exists()}
     beside = libc.parent.as_posix().removeprefix("/").removeprefix("usr/")
     libraries: Tree = {f"{beside}/{path.name}": path.resolve() for path in found if path.resolve() not in own}
     return {**libraries, **{loader.removeprefix("/"): Path(loader).resolve() for loader in loaders}}
+
+
+def _printed(*command: object) -> str:
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False).stdout
 
 
 def _is_binary(path: Path) -> bool:
