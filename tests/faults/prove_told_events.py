@@ -125,7 +125,7 @@ async def proved(directory: Path, rounds: int, seconds: float, chance: random.Ra
     """Run it, and return the figures with what was broken."""
     with running_server() as postgres:
         await asyncio.to_thread(postgres.make_template)
-        async with a_pair(directory, postgres) as pair:
+        async with a_pair(directory, postgres, shops=6) as pair:
             await pair.one.start()
             for name, seller in pair.sellers.items():
                 await pair.one.add(name, seller["cookie"])

@@ -22,7 +22,7 @@ from shoal.accounts.ownership import SHARDS
 from warm_start import ran
 
 pytestmark = [pytest.mark.outside, pytest.mark.slow, pytest.mark.timeout(600)]
-SHOPS = 8
+SHOPS = 3
 TOKEN = "scrape-me-if-you-can"
 
 
