@@ -30,6 +30,7 @@ _IMPORTED = (
     "encodings.ascii", "uvicorn.lifespan.off", "shoal.logs.logs", "rich._emoji_codes", "anyio._backends._asyncio",
     "psycopg", "shoal.storage.silence_limit", "shoal.storage.commit_hints", "shoal.server.open_stream",
     "shoal.server.workers", "shoal.server.metrics_port", "shoal.cluster.dead_workers", "aiohttp.web",
+    "typer.rich_utils", "alembic.command", "alembic.ddl", "mako.template", "shoal.maintenance.backup.restoring",
 )  # fmt: skip
 """Most of what a server, a sandbox or a command imports before it has done its first work.
 
