@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -23,7 +24,8 @@ from shoal.accounts.journal import fold, projection
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import lines_of_list
-from shoal.maintenance.backup.envelope import opened_chunks
+from shoal.maintenance.backup import locks
+from shoal.maintenance.backup.envelope import Header, opened_chunks
 from shoal.maintenance.backup.locks import (
     PRIVATE,
     PUBLIC,
@@ -278,10 +280,14 @@ async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_p
 
 
 @pytest.mark.slow
-def test_only_its_passphrase_opens_it_however_it_is_typed() -> None:
+def test_only_its_passphrase_opens_it_however_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     lock = lock_with_passphrase(bytes(32), PASSPHRASE)
     wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isalpha() else letter for letter in PASSPHRASE)
-    assert unlock_with_passphrase(lock, f" {wide} ") == bytes(32)
+    secret, header = Secret(passphrase=f" {wide} "), cast("Header", SimpleNamespace(locks=[lock]))
+    assert secret.file_key(header) == bytes(32)
+    monkeypatch.delattr(locks, "hash_secret_raw")
+    assert secret.file_key(header) == bytes(32), "the passphrase is stretched once for a file"
+    monkeypatch.undo()
     with pytest.raises(ConfigError) as wrong:
         unlock_with_passphrase(lock, "another one, long")
     assert wrong.value.code == "wrong_passphrase"

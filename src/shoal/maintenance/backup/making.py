@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -55,17 +56,22 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     pictures: int
 
 
-class Secret(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Secret:
     """What opens a backup: a passphrase, or a private key."""
 
     passphrase: str = ""
     private_key: bytes = b""
+    _file_keys: dict[PassphraseLock, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """What the passphrase opened: a restore asks before it begins and again when it reads, and each costs 0.2 s."""
 
     def file_key(self, header: Header) -> bytes:
         """Return the key of a file. Raises ``ConfigError`` when this does not open it."""
         for lock in header.locks:
             if isinstance(lock, PassphraseLock) and self.passphrase:
-                return unlock_with_passphrase(lock, self.passphrase)
+                if lock not in self._file_keys:
+                    self._file_keys[lock] = unlock_with_passphrase(lock, self.passphrase)
+                return self._file_keys[lock]
             if isinstance(lock, KeyLock) and self.private_key:
                 return unlock_with_key(lock, self.private_key)
         wants_key = all(isinstance(lock, KeyLock) for lock in header.locks)
