@@ -20,8 +20,7 @@ async def site(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
     await process.end()
 
 
-# Authorities are read from the environment at import; that of the process that forks names none.
-@pytest.mark.parametrize("trusts", [pytest.param(True, marks=pytest.mark.cold), False])
+@pytest.mark.parametrize("trusts", [True, False])
 async def test_an_account_speaks_to_a_site_that_it_can_trust_and_shows_nothing_to_another(
     site: SandboxProcess, tmp_path: Path, trusts: bool
 ) -> None:
