@@ -7,6 +7,8 @@ import time
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import pytest
+
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
@@ -39,10 +41,9 @@ async def _running(shoal: Shoal, names: AbstractSet[str]) -> None:
     await until(they_are)
 
 
+@pytest.mark.settings(token_calls_per_second=1000.0, starts_per_second=1000.0, **SELDOM)
 async def test_a25_a_start_of_fifty_shops_spaces_its_token_calls_and_makes_none_that_it_need_not(shoal: Shoal) -> None:
-    await shoal.close()
-    await shoal.open(token_calls_per_second=1000.0, starts_per_second=1000.0, **SELDOM)
-    unbs = {f"shop{n}": (await shoal.sandbox.do("sellers"))["unb"] for n in range(SHOPS)}
+    unbs = {f"shop{n}": shoal.sandbox.world.add_seller().unb for n in range(SHOPS)}
     cookies = {name: shoal.sandbox.world.cookie_header(unb) for name, unb in unbs.items()}
     add = shoal.manager.add_cookie
     await asyncio.gather(*(add(name, cookie, owner_id=1, caller=QUICK) for name, cookie in cookies.items()))
@@ -52,8 +53,7 @@ async def test_a25_a_start_of_fifty_shops_spaces_its_token_calls_and_makes_none_
     assert sorted(name for name, _ in await _token_calls(shoal)) == sorted(unbs.values())
 
     forgotten = [f"shop{n}" for n in range(REMEMBERED, SHOPS)]
-    for name in forgotten:
-        await shoal.credentials.forget_token(name)
+    await asyncio.gather(*(shoal.credentials.forget_token(name) for name in forgotten))
     await shoal.close()
     began = time.time()
     await shoal.open(token_calls_per_second=CALLS_PER_SECOND, **SELDOM)
