@@ -41,6 +41,8 @@ _USUAL_PATHS = frozenset({
     "/cookies/{cid}/settings", "/cookies/{cid}/status", "/cookies/{cid}/rules", "/cookies/{cid}/send", "/chats",
     "/cookies/{cid}/deliveries", "/orders", "/messages", "/events", "/goods", "/system/nodes",
     "/goods/{goods_id}/units", "/verify", "/console/session", "/console/live",
+    "/cookies/{cid}/auto-confirm", "/items", "/items/{cid}", "/qr-logins", "/qr-logins/{login_id}",
+    "/node-calls/{operation}",
 })  # fmt: skip
 """What most tests ask a server for: to make a route ready is 2 ms of a processor, and for all of them half a second."""
 _AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -87,6 +88,5 @@ async def a_pair(
         try:
             yield Pair(site, sellers, one, two)
         finally:
-            for server in (one, two):
-                await server.close()
+            await asyncio.gather(one.close(), two.close())  # in turn, the second would take the shops of the first
             await site.end()

@@ -78,7 +78,7 @@ async def sent_by_hand_at_both(pair: Pair) -> None:
 async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_is_named(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    async with a_pair(tmp_path, postgres, lease_seconds="300") as pair:
+    async with a_pair(tmp_path, postgres, lease_seconds="300", shops=2) as pair:
         await ready(pair)
         await sent_by_hand_at_both(pair)
         await items_are_known_at_both(pair)

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 async def test_a_message_by_hand_to_a_frozen_server_has_a_certain_answer_and_leaves_once(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    async with a_pair(tmp_path, postgres) as pair:
+    async with a_pair(tmp_path, postgres, shops=2) as pair:
         await ready(pair)
         while not (there := await pair.run_at(pair.two)):
             await asyncio.sleep(0.05)
