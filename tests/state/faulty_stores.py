@@ -296,6 +296,7 @@ class FaultySqlite(DBManager):
         self._on_the_way = 0
         self._degraded = ExitStack()
         self.database.on_degraded(self._degrade)
+        loop.stands_still = lambda: self.database.degraded  # it is so a little before it is told
 
     def _degrade(self, degraded: bool) -> None:
         """While the writer finds out what became of a commit, which takes real time, virtual time stands still."""

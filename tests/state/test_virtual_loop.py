@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -54,6 +55,28 @@ def test_a_deadlock_is_told() -> None:
     with pytest.raises(NothingLeftError):
         loop.run_until_complete(asyncio.Event().wait())
     loop.finish()
+
+
+def test_time_stands_still_for_a_thread_of_which_the_loop_has_not_learnt() -> None:
+    loop, at_work, times = VirtualLoop(), threading.Event(), list[float]()
+    loop.stands_still = at_work.is_set
+
+    def note() -> None:
+        times.append(loop.time())
+
+    def elsewhere() -> None:
+        time.sleep(0.05)  # in which a virtual hour passes many times
+        at_work.clear()
+        loop.call_soon_threadsafe(note)
+
+    async def scenario() -> None:
+        at_work.set()
+        threading.Thread(target=elsewhere).start()
+        await asyncio.sleep(3600)
+
+    loop.run_until_complete(scenario())
+    loop.finish()
+    assert times == [0.0]
 
 
 def test_threads_are_waited_for_before_time_moves_on() -> None:

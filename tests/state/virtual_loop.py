@@ -54,6 +54,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.most_steps = MOST_STEPS
         self.choices = 0
         """How often more than one callback could have come next."""
+        self.stands_still: Callable[[], bool] = lambda: False
+        """Whether another thread is at work for us that this one has not learnt of yet."""
         self.after_step: Callable[[], None] | None = None
         self.complaints: list[str] = []
         """What would have been logged as an unhandled error of the loop."""
@@ -136,7 +138,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._soon.append(timer)
 
     def _wait(self) -> None:
-        if self._foreign or not self._arrivals.empty():
+        if self._foreign or not self._arrivals.empty() or self.stands_still():
             self._soon.append(self._arrivals.get(timeout=REAL_WAIT_SECONDS))
         elif self._later:
             self._now = self._later[0][0]
