@@ -36,9 +36,9 @@ from shoal.maintenance.backup.making import Secret
 from shoal.maintenance.backup.restoring import Place, restore_backup
 from shoal.maintenance.backup.worker import Done, Order
 from shoal.messages.word_indexer import WordIndexer
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 
 MESSAGES = 1_000_000
 PACE_SECONDS = 0.01

@@ -39,9 +39,9 @@ from shoal.messages.chats import Chats
 from shoal.messages.message_log import MessageLog
 from shoal.messages.word_indexer import WordIndexer
 from shoal.storage.chat_tables import chats
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
 

@@ -33,9 +33,9 @@ from benchmarks.http import COOKIE, NOWHERE, StubServer
 from benchmarks.processes import START_SECONDS, soon
 from shoal.accounts.account import Account
 from shoal.accounts.store import Change, Op
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, commit, open_vault
-from shoal.storage.engines import DATABASE_FILE
 
 ACCOUNTS = (0, 1_000, 10_000)
 AT_ONCE = 1_000

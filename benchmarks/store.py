@@ -30,9 +30,9 @@ from benchmarks.load import Figures
 from benchmarks.test_modules import of_tests
 from shoal.accounts.account import Account
 from shoal.accounts.store import Change, Committed, Op, Settlement
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.vault import Vault
 
 WIDTHS = (1, 64, 500)

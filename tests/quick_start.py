@@ -9,9 +9,8 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from shoal.storage.data_directory import LOCK_FILE
+from shoal.storage.data_directory import DATABASE_FILE, LOCK_FILE
 from shoal.storage.database import Database
-from shoal.storage.engines import DATABASE_FILE
 
 _migrated: dict[str, bytes] = {}
 

@@ -17,7 +17,7 @@ from doors import Door, client_of, living, open_door
 from shoal.errors import StoreError
 from shoal.server.reply_server import build_app
 from shoal.storage import integrity_check
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import FakeSite, quick_settings, until_told
 
 

@@ -18,7 +18,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_counts import AccountCounter, AccountCounts
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import until, until_told
 
 

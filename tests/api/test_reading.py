@@ -17,7 +17,7 @@ from shoal import __version__
 from shoal.errors import StoreError
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import cookie_of
 
 

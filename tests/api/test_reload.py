@@ -15,7 +15,7 @@ from doors import Door, another_person, client_of, open_door
 from shoal.accounts.store import Contents
 from shoal.auth.users import Role
 from shoal.concurrency.single_flight import SingleFlight
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import cookie_of, until
 
 RELOAD = ("POST", "/system/reload-cache")

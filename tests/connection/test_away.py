@@ -14,7 +14,7 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.connection import history_sync
 from shoal.orders.order_store import Action, ActionState
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import ANN, until
 
 BUSY_CHATS = history_sync.QUICK_CHATS + 10

@@ -17,7 +17,7 @@ from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.errors import StoreError
 from shoal.orders.order_store import Action, ActionState
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

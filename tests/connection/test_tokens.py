@@ -14,7 +14,7 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.events import AccountStateChanged
 from shoal.clock import reading
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

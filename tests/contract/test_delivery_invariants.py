@@ -13,8 +13,8 @@ from shoal.goods.bindings import bind_units, release_units, units_went_out
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import lines_of_list
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.goods_tables import deliveries
 from shoal.storage.order_tables import order_actions, orders
 from shoal.storage.schema import accounts, outbox

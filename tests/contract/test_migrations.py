@@ -33,9 +33,9 @@ from shoal.messages.word_indexer import WordIndexer
 from shoal.rules.rule import Rule
 from shoal.storage import migrations
 from shoal.storage.change_rows import COOKIE_COLUMN
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.grams import SEGMENT
 from shoal.storage.history_tables import baselines, journal, observed
 from shoal.storage.migrations import steps

@@ -24,8 +24,8 @@ from shoal.auth.totp import Factor, Totp
 from shoal.auth.user_replica import ReplicaTimes, UserReplica
 from shoal.auth.users import Users
 from shoal.errors import StoreError
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.user_tables import sessions, users
 from shoal.storage.vault import Vault
 from standins import until_told

@@ -30,7 +30,7 @@ from endurance.story import (
     Weather,
 )
 from endurance.verdicts import Limits, reckon
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 
 PROBE_SECONDS = 60.0
 MESSAGE_AGE_SECONDS = 120.0

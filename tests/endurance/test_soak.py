@@ -20,7 +20,7 @@ from endurance.ledger import KEEP_SECONDS, Ledger
 from endurance.soak import Plan, Soak
 from endurance.starved_machine import hold_write_lock
 from endurance.story import Purchase, Question
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from warm_start import _forked  # noqa: F401  (a fixture)
 
 SHOPS = 2

@@ -32,7 +32,7 @@ from shoal.config import Settings
 from shoal.errors import ShoalError
 from shoal.sandbox import Clock, World, build_sandbox
 from shoal.sandbox.server import site_protocols
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from standins import ANN
 
 START_MS = 1_750_000_000_000

@@ -37,10 +37,9 @@ from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, lock_to_key, new_key
 from shoal.maintenance.backup.making import Made, Secret, load_file, make_backup, opened
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.restoring import Place, restore_backup
-from shoal.storage.data_directory import KEY_FILE
+from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations.steps import build_schema
 from shoal.storage.vault import write_key_file
 from store_steps import baselines_of

@@ -33,7 +33,7 @@ from faults.durable import copy_of_files
 from faults.places import STRIKES, FilePlace, PostgresPlace
 from postgres_server import PostgresServer
 from quick_start import blank_database
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 from warm_start import WARM
 
 SERVE = ("-m", "shoal", "serve")

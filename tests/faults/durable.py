@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select
 
 from shoal.accounts.journal import JournalEntry, advance, projection
 from shoal.accounts.store import Contents
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.history_tables import ops
 from store_steps import baselines_of
 

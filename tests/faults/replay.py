@@ -22,9 +22,10 @@ from shoal.accounts.account import Account
 from shoal.accounts.store import Change, Op, Refused
 from shoal.errors import ShoalError
 from shoal.rules.rule import Rule
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE, driver_of
+from shoal.storage.engines import driver_of
 from store_steps import an_account, created, creation, deletion, edit, submitted
 
 Outcome = Literal["acknowledged", "refused", "unknown"]

@@ -19,7 +19,7 @@ from faults.delivery_count import unit_text
 from faults.delivery_invariants import breaches
 from faults.delivery_run import no_growth
 from faults.durable import copy_of_files
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.data_directory import DATABASE_FILE
 
 pytestmark = [
     pytest.mark.outside,

@@ -22,9 +22,9 @@ from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, free_p
 from faults.durable import KEY_FILE, durable_in
 from shoal.auth.sessions import token_hash
 from shoal.errors import ShoalError
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.integrity_check import SMALL_BYTES
 from small_disks import mount_again, small_disk
 from store_steps import an_account, created

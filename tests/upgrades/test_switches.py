@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from shoal.accounts.model_settings import ModelMode
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 from upgrades.make_fixture import KEY
 from upgrades.test_upgrades import NAMES, lay
 

@@ -24,9 +24,9 @@ from shoal.auth.permission import Permission
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations import steps
 from standins import FakeSite, quick_settings
 from store_steps import baselines_of

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
-from shoal.storage.engines import DATABASE_FILE
 from upgrades.test_upgrades import MIGRATIONS, lay
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from shoal.errors import ConfigError
-from shoal.storage.data_directory import DATABASE_FILE as DATABASE_FILE  # noqa: PLC0414  for those who use both
+from shoal.storage.data_directory import DATABASE_FILE
 
 if TYPE_CHECKING:
     import psycopg

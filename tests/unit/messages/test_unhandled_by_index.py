@@ -14,8 +14,8 @@ from sqlalchemy.engine import Engine
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import MessageLog
 from shoal.messages.reply_stats import reply_stats
+from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
-from shoal.storage.engines import DATABASE_FILE
 
 INDEX = "ix_messages_unhandled"
 

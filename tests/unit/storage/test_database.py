@@ -23,10 +23,10 @@ from quick_start import blank_database
 from shoal.accounts.account import AccountState, Observation
 from shoal.errors import ConfigError, NotApplied, ShoalError, StoreError
 from shoal.storage.credentials import Credentials
-from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE
+from shoal.storage.data_directory import DATABASE_FILE, LOCK_FILE, MARKER_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE, open_engine
+from shoal.storage.engines import open_engine
 from store_steps import an_account, committed, created, edit
 
 

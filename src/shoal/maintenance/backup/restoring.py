@@ -37,9 +37,16 @@ from shoal.maintenance.backup.picture_files import take_in
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.snapshot import counted, heads
 from shoal.maintenance.backup.used_codes import unused_codes
-from shoal.storage.data_directory import KEY_FILE, LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
+from shoal.storage.data_directory import (
+    DATABASE_FILE,
+    KEY_FILE,
+    LOCK_FILE,
+    PICTURE_DIRECTORY,
+    lock_directory,
+    make_private_directory,
+)
 from shoal.storage.database_errors import as_store_error, damaged, opening
-from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
+from shoal.storage.engines import database_url, is_sqlite, open_engine
 from shoal.storage.integrity_check import is_sound
 from shoal.storage.migrations import is_newest, migrate, take_migration_lock
 from shoal.storage.migrations.marks import unmark_moved

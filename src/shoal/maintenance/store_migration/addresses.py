@@ -9,7 +9,8 @@ from sqlalchemy.exc import ArgumentError
 
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.restoring import Place
-from shoal.storage.engines import DATABASE_FILE, database_url
+from shoal.storage.data_directory import DATABASE_FILE
+from shoal.storage.engines import database_url
 
 _SQLITE: Final = "sqlite:"
 _POSTGRESQL: Final = ("postgresql:", "postgresql+psycopg:")
