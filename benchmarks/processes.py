@@ -35,7 +35,7 @@ KEPT = httpx.Limits(keepalive_expiry=30.0)
 """For clients of the server and the sandbox, which keep idle connections for 75 seconds. httpx closes what is kept too
 long even when another request has just begun on it: after a second without a turn on a busy machine, many at once were
 lost."""
-_TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_WITHOUT_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients without TLS. By default httpx reads all authorities for each client: 0.005 s."""
 _TAKEN_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OURS = 12_000
@@ -183,7 +183,7 @@ class SandboxProcess(Process):
         assert line.startswith("SANDBOX "), line
         facts = json.loads(line.removeprefix("SANDBOX "))
         self.url, self.authority = facts["url"], facts.get("authority", "")
-        trust = ssl.create_default_context(cafile=self.authority) if tls else _TRUSTS_NOBODY
+        trust = ssl.create_default_context(cafile=self.authority) if tls else _WITHOUT_AUTHORITIES
         self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=KEPT)
         return self
 
@@ -241,7 +241,7 @@ class ServerProcess(Process):
             SHOAL_SITE_WS_URL=sandbox_url.replace("http", "ws", 1) + "/",
             **{**QUICK_ENVIRONMENT, **environment},
         )
-        self.http = httpx.AsyncClient(base_url=self.url, verify=_TRUSTS_NOBODY, timeout=120, limits=KEPT)
+        self.http = httpx.AsyncClient(base_url=self.url, verify=_WITHOUT_AUTHORITIES, timeout=120, limits=KEPT)
 
     async def start(self) -> Self:
         """Start it, wait until it is ready, sign in."""

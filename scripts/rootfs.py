@@ -145,12 +145,12 @@ def _libraries(tree: Tree) -> Tree:
     """Return the system's libraries that the binaries of a tree load, beside the C library, and their loader."""
     own = {path.resolve() for path in tree.values() if isinstance(path, Path) and _is_binary(path)}
     (loader,) = _LOADER.findall(_printed("ldd", tree[f"usr/local/bin/{PYTHON}"]))
-    told = "".join(_printed(loader, "--list", path) for path in sorted(own))  # `ldd` starts two shells for each file
-    if "not found" in told:
-        lacking = sorted(set(re.findall(r"^\s+(\S+) => not found", told, re.MULTILINE)))
+    listed = "".join(_printed(loader, "--list", path) for path in sorted(own))  # `ldd` starts two shells for each file
+    if "not found" in listed:
+        lacking = sorted(set(re.findall(r"^\s+(\S+) => not found", listed, re.MULTILINE)))
         raise SystemExit(f"these libraries are missing here: {', '.join(lacking)}")
-    loaders = set(_LOADER.findall(told))
-    found = {Path(path) for path in re.findall(r" => (/\S+) \(0x", told)}
+    loaders = set(_LOADER.findall(listed))
+    found = {Path(path) for path in re.findall(r" => (/\S+) \(0x", listed)}
     libc = next(path for path in found if path.name.startswith("libc.so"))
     found |= {libc.with_name(name) for name in _LOADED_BY_NAME if libc.with_name(name).exists()}
     beside = libc.parent.as_posix().removeprefix("/").removeprefix("usr/")

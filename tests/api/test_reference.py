@@ -65,7 +65,7 @@ async def test_others_are_answered_while_the_document_is_made_and_it_is_made_onc
         page, *documents = await asyncio.gather(*readers)
     assert page.status_code == 200
     assert [found.json() for found in documents] == [make(door.app)] * 2
-    assert not made.acquire(blocking=False), "who asks meanwhile waits for the same"
+    assert not made.acquire(blocking=False), "all who ask at that time share one"
 
 
 async def test_it_lists_every_route_with_its_body(door: Door) -> None:

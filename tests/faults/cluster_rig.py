@@ -79,7 +79,7 @@ class Cluster:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _numbers: Iterator[int] = field(default_factory=count)
     is_short: bool = False
-    """Whether nobody waits until a server has half of its share, which takes many steps, or who was killed is back.
+    """Whether no step waits until a server has half of its share, which takes long, or a killed one is back.
 
     Few buyers come then, but some of the struck shops just before each strike.
     """

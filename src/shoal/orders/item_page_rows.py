@@ -1,4 +1,4 @@
-"""What the site's pages showed of items, as rows: one for each item of a shop that somebody asked about."""
+"""What the site's pages showed of items, as rows: one for each shop and item whose page was read."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ export function useWork(
   return { done, reopen, snooze, assign }
 }
 
-/** What is open in front of somebody is seen: it is reported to the server once for each count. */
+/** What a user has open counts as seen: it is reported to the server once for each count. */
 export function useSeen(place: () => { account: string; chat: string }, facts: Ref<Chat | null | undefined>): void {
   let reported = ''
 

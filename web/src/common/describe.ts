@@ -115,7 +115,6 @@ const CONTENTS: Record<string, Key> = {
 /** What stands for a message without words. */
 export const contentName = (type: string): string => t(CONTENTS[type] ?? 'content.other')
 
-/** The colour of what became of a sending; the word stands beside it. */
 /** Units are stored apart from the texts that carry them: `{codes}` stands where the buyer got them. */
 const withCodes = (text: string): string => text.replaceAll('{codes}', t('content.codes'))
 
@@ -127,6 +126,7 @@ export const sentText = ({ text, has_units }: Pick<Sending, 'text' | 'has_units'
 export const lastText = ({ last_text, last_direction }: Pick<Chat, 'last_text' | 'last_direction'>): string =>
   (last_direction === 'out' ? withCodes(last_text) : last_text) || t('content.other')
 
+/** The colour of what became of a sending; the word stands beside it. */
 export const OUTCOME_TONES: Record<Outcome, string> = {
   waiting: 'muted',
   sending: 'muted',
