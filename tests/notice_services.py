@@ -23,6 +23,7 @@ from shoal.network.guarded_proxy import GuardedProxy
 from shoal.network.outbound import Outbound
 from shoal.notices.apprise_process import AppriseProcess
 from shoal.notices.service_sender import ServiceSender
+from shoal.notices.services import SERVICES
 from shoal.sandbox import World, build_sandbox
 from shoal.sandbox.receivers import ReceiverBody, Receivers
 from shoal.sandbox.server import site_protocols
@@ -50,12 +51,19 @@ HOSTS = {
     "qq": "qmsg.zendee.cn", "ntfy": "ntfy.sh", "gotify": "gotify.home.example", "webhook": "hooks.shop.example",
 }  # fmt: skip
 FORMS: dict[str, tuple[str, dict[str, str], str]] = {
-    "signed feishu": ("feishu", {"token": "1b2c-feishu", "secret": "signedFeishu"}, "open.feishu.cn"),
-    "signed lark": ("lark", {"token": "1b2c-lark", "secret": "signedLark"}, "open.larksuite.com"),
+    "plain dingtalk": ("dingtalk", {"token": "abc123plain"}, "oapi.dingtalk.com"),
+    "signed feishu": ("feishu", {"token": "1b2c-signed", "secret": "signedFeishu"}, "open.feishu.cn"),
+    "signed lark": ("lark", {"token": "1b2c-lark-signed", "secret": "signedLark"}, "open.larksuite.com"),
     "newer serverchan": ("serverchan", {"token": "sctp77tserverchan"}, "77.push.ft07.com"),
     "one reader of wxpusher": ("wxpusher", {"app_token": "SPT_wxpusherReader"}, "wxpusher.zjiecode.com"),
 }
-"""Other forms of services, which Apprise does not have."""
+"""Other forms of services."""
+SECRETS = {
+    (name, SERVICES[name].checked(fields)["token"]): fields["secret"]
+    for name, fields in [*FIELDS.items(), *((name, fields) for name, fields, _ in FORMS.values())]
+    if "secret" in fields
+}
+"""What the bots among them sign with."""
 PUBLIC = "8.8.8.8"
 
 
@@ -139,6 +147,7 @@ async def sending(directory: Path, monkeypatch: pytest.MonkeyPatch, **limits: fl
         encrypted = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, ssl=context)
         ports = {443: encrypted.sockets[0].getsockname()[1], 8080: int(url.rpartition(":")[2])}
         services = Services(app.state.site.receivers, ports, Outbound(resolve=resolve), moved=moved)
+        services.receivers.secrets |= SECRETS
         proxy = GuardedProxy(services.connect)
         apprise = AppriseProcess(proxy, **{"ready_seconds": 60.0, **limits})
         try:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
+from py_vapid import Vapid02
 
 from notice_services import certificate_for
 from shoal.notices import push_subscription
@@ -49,9 +50,11 @@ class PushService:
     pushed: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        """Note a push, and answer it."""
+        """Note a push, and answer it; one that is not signed by its own key is refused."""
         self.pushed.append((dict(request.headers), await request.read()))
         status, headers = self.answers.pop(0) if self.answers else (201, {})
+        if not Vapid02.verify(request.headers["Authorization"]):
+            status = 403
         if not status:
             assert request.transport is not None
             request.transport.abort()

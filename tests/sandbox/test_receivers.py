@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
 import aiohttp
 import pytest
+from yarl import URL
 
 from sandbox_driver import Box, sandbox
+from shoal.sandbox.bot_signatures import dingtalk_signature, feishu_signature
 
 PLACES = {
     "dingtalk": "/robot/send?access_token=a", "feishu": "/open-apis/bot/v2/hook/a", "wecom": "/cgi-bin/webhook/send",
@@ -51,3 +58,54 @@ async def test_a_fault_is_of_one_service_or_all_plays_so_often_and_is_taken_away
 async def test_a_wrong_lever_is_refused() -> None:
     async with sandbox() as box:
         assert "kind" in (await box.post("receiver", expect=422, kind="rain"))["detail"]
+
+
+def test_g9_the_signatures_are_those_of_the_services_documentation() -> None:
+    """The secret and time of DingTalk's example code, and of Feishu's page; computed by others from their texts."""
+    of_dingtalk = dingtalk_signature("this is secret", "1577262236757")
+    assert quote(of_dingtalk, safe="") == "hmPWwU%2B7lVdm3ZZz0r9tSfx0L4Q26jWOZr9%2BGs6EZQM%3D"
+    assert feishu_signature("demo", "1599360473") == "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="
+
+
+@pytest.mark.parametrize("host", ["oapi.dingtalk.com", "open.feishu.cn", "open.larksuite.com"])
+async def test_g9_a_bot_with_a_secret_takes_its_signature_of_this_hour_and_nothing_else(host: str) -> None:
+    service = {"oapi.dingtalk.com": "dingtalk", "open.feishu.cn": "feishu", "open.larksuite.com": "lark"}[host]
+    per_second = 1_000 if service == "dingtalk" else 1
+    sign = dingtalk_signature if service == "dingtalk" else feishu_signature
+
+    async with sandbox() as box:
+
+        async def taken(fields: dict[str, Any], bot: str = "a") -> bool:
+            """Post as the service documents it: to DingTalk with fields in the query, encoded once."""
+            if service == "dingtalk":
+                query = "".join(f"&{name}={value}" for name, value in fields.items())
+                url, body = f"{box.url}/robot/send?access_token={bot}{query}", {"text": {"content": "你好"}}
+            else:
+                url, body = f"{box.url}/open-apis/bot/v2/hook/{bot}", {"content": {"text": "你好"}, **fields}
+            async with box.http.post(URL(url, encoded=True), json=body, headers={"Host": host}) as answer:
+                told = json.loads(await answer.text())
+            assert answer.status == 200
+            assert told.get("errcode", told.get("code")) in {0, 310000, 19021}
+            return bool(told.get("errcode", told.get("code")) == 0)
+
+        def signed(at: float, secret: str = "SECa", times: int = 1) -> dict[str, str]:
+            moment = str(int(at * per_second))
+            text = sign(secret, moment)
+            for _ in range(times if service == "dingtalk" else 0):
+                text = quote(text, safe="")
+            return {"timestamp": moment, "sign": text}
+
+        now = time.time()
+        assert await taken({})
+        assert not await taken(signed(now)), "nothing can check the signature of a bot without a secret"
+        await box.post("bot", service=service, token="a", secret="SECa")
+        assert [await taken(signed(at)) for at in (now, now - 3_500, now + 3_500)] == [True] * 3
+        assert not await taken(signed(now - 3_700))
+        assert not await taken(signed(now + 3_700))
+        assert not await taken(signed(now, "SECb"))
+        assert not await taken({})
+        assert not await taken({"timestamp": "soon", "sign": signed(now)["sign"]})
+        assert not await taken(signed(now + 1) | {"timestamp": signed(now)["timestamp"]})
+        assert await taken({}, bot="b"), "another bot wants none"
+        if service == "dingtalk":
+            assert not await taken(signed(now, times=2)), "encoded twice"

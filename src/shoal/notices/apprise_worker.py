@@ -26,9 +26,6 @@ MEMORY_BYTES: Final = 2 << 30
 MOST_BODY: Final = 2_000
 _LOOPBACK: Final = "127.0.0.1"
 _CLASSES: Final = {
-    "dingtalk": ("dingtalk", "NotifyDingTalk"),
-    "feishu": ("feishu", "NotifyFeishu"),
-    "lark": ("lark", "NotifyLark"),
     "wecombot": ("wecombot", "NotifyWeComBot"),
     "bark": ("bark", "NotifyBark"),
     "barks": ("bark", "NotifyBark"),

@@ -31,8 +31,9 @@ from shoal.sandbox.bodies import (
     SupplierBody,
     TypedBody,
 )
+from shoal.sandbox.bot_signatures import BotBody
 from shoal.sandbox.pictures import image_endpoint
-from shoal.sandbox.receivers import ReceiverBody, lay_fault
+from shoal.sandbox.receivers import ReceiverBody, lay_fault, sign_bot
 from shoal.sandbox.seller_pictures import item_picture_endpoint, seller_picture_endpoint
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Message, Seller, UnknownThing
@@ -222,6 +223,7 @@ def control_routes() -> list[Route]:
         Route(f"{base}/fault/release", _action(ReleaseBody, actions.release), methods=["POST"]),
         Route(f"{base}/faults/clear", _action(ClearBody, actions.clear), methods=["POST"]),
         Route(f"{base}/receiver", _action(ReceiverBody, lay_fault), methods=["POST"]),
+        Route(f"{base}/bot", _action(BotBody, sign_bot), methods=["POST"]),
         Route(f"{base}/faults", _action(ClearBody, actions.clear), methods=["DELETE"]),
         Route(f"{base}/clock", _action(ClockBody, actions.clock), methods=["POST"]),
         Route(f"{base}/sellers", _action(SellerBody, actions.add_seller), methods=["POST"]),

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from shoal.sandbox.bodies import Body, Name
+from shoal.sandbox.bot_signatures import BotBody, refusal
 from shoal.sandbox.clock import wall_ms
 
 KEPT: Final = 50_000
@@ -93,6 +94,8 @@ class Receivers:
 
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=KEPT))
     faults: list[LaidFault] = field(default_factory=list)
+    secrets: dict[tuple[str, str], str] = field(default_factory=dict)
+    """what bots sign with, by service and token"""
     last_seq: int = 0
     asked_now: int = 0
     """how many requests wait for their answer"""
@@ -156,7 +159,12 @@ def _endpoint(at_the_place: str) -> Callable[[Request], Any]:
             receivers.add(service, request, body, 0)
             request.scope["state"]["abort"]()
             return Response()
-        answer = _answer(service, fault, {"target": str(request.url), "headers": dict(request.headers)})
+        token = request.path_params.get("token") or request.query_params.get("access_token", "")
+        refused = refusal(receivers.secrets, service, token, request.query_params, _read(body), wall_ms() / 1000)
+        if refused is not None:
+            answer: Response = JSONResponse(refused)
+        else:
+            answer = _answer(service, fault, {"target": str(request.url), "headers": dict(request.headers)})
         receivers.add(service, request, body, answer.status_code)
         return answer
 
@@ -206,6 +214,13 @@ def lay_fault(site: Any, body: ReceiverBody) -> dict[str, Any]:
     receivers: Receivers = site.receivers
     receivers.lay(body)
     return {"faults": [asdict(fault) for fault in receivers.faults]}
+
+
+def sign_bot(site: Any, body: BotBody) -> dict[str, Any]:
+    """Carry out the lever ``bot``."""
+    receivers: Receivers = site.receivers
+    receivers.secrets[body.service, body.token] = body.secret
+    return {"bots": [{"service": service, "token": token} for service, token in receivers.secrets]}
 
 
 def receiver_routes() -> list[Route]:

@@ -72,6 +72,27 @@ def test_the_code_of_the_page_takes_what_is_signed_and_nothing_else(page: Path, 
     assert not check(secret, old, body)
 
 
+def test_g9_a_webhook_is_signed_as_the_examples_of_the_specification() -> None:
+    for secret, name, at_s, body, signature in (
+        (
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            b'{"test": 2432232314}',
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+        (
+            "whsec_plJ3nmyCDGBKInavdOK15jsl",
+            "msg_loFOjxBNrRLzqYUf",
+            1_731_705_121,
+            b'{"event_type":"ping","data":{"success":true}}',
+            "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0=",
+        ),
+    ):
+        headers = _headers(Target("https://x.example", secret), name, at_s * 1000, body)
+        assert headers["webhook-signature"] == signature
+
+
 def test_the_body_names_the_event_as_its_header_does() -> None:
     body = json.loads(body_of(EVENT))
     assert (body["type"], body["timestamp"]) == ("message.received", "2026-01-02T03:04:05.000Z")
