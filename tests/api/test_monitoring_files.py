@@ -8,34 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from doors import Door, open_door
+from monitoring_files import DEPLOY, alerts, queries
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 TOKEN = "a token of the operator's monitoring"
 NAME = re.compile(r"\b((?:shoal|process)_[a-z_]+)\b(?:{([^}]*)})?")
 LABEL = re.compile(r'(\w+)(?:=~|!=|!~|=)"([^"]*)"')
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-
-
-def alerts() -> list[dict[str, Any]]:
-    rules = yaml.safe_load((DEPLOY / "prometheus" / "shoal.rules.yml").read_text(encoding="utf-8"))
-    return [rule for group in rules["groups"] for rule in group["rules"]]
-
-
-def panels() -> list[dict[str, Any]]:
-    board = json.loads((DEPLOY / "grafana" / "shoal.json").read_text(encoding="utf-8"))
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
-
-
-def queries() -> dict[str, str]:
-    """Every expression, by what it is of."""
-    of_alerts = {rule["alert"]: rule["expr"] for rule in alerts()}
-    return of_alerts | {
-        f"{panel['title']} {target['refId']}": target["expr"] for panel in panels() for target in panel["targets"]
-    }
 
 
 async def samples_of(door: Door) -> dict[str, list[dict[str, str]]]:

@@ -33,6 +33,8 @@ class Duty(StrEnum):
     KEYS = "keys"
     USER_REMOVAL = "user_removal"
     SNOOZES = "snoozes"
+    FIGURES = "figures"
+    """Shows the figures of the database to Prometheus."""
 
 
 SHARD_OF: Final = MappingProxyType(
@@ -44,6 +46,7 @@ SHARD_OF: Final = MappingProxyType(
         Duty.KEYS: 600,
         Duty.USER_REMOVAL: 900,
         Duty.SNOOZES: 0,
+        Duty.FIGURES: 300,
     }
 )
 """A shard is never changed: servers of an older version go by it too."""

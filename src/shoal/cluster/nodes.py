@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.duties import Duties, Duty
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.node_rows import NOW, decide_alone
 from shoal.errors import Conflict, UnknownNode
@@ -70,14 +71,26 @@ class Nodes:
     """Reads and marks the rows of all nodes; any node may be asked."""
 
     def __init__(
-        self, database: Database, ownership: ClusterOwnership | None = None, calls: NodeCalls | None = None
+        self,
+        database: Database,
+        ownership: ClusterOwnership | None = None,
+        calls: NodeCalls | None = None,
+        duties: Duties | None = None,
     ) -> None:
-        """``ownership``: that of this node, with its ``calls``; ``None`` when a single server serves the database."""
+        """``ownership``: that of this node, with its ``calls``; ``None`` when a single server serves the database.
+
+        ``duties``: what this node does once for the whole database; everything unless given.
+        """
+        self._duties = duties
         self._database = database
         self._ownership = ownership
         self.calls = calls
         self.figures: Callable[[], Awaitable[bytes]] | None = None
         """What this node reports to Prometheus, when it was set to report it."""
+
+    def shows_database(self) -> bool:
+        """Return whether this node reports the figures of the database too: each of several would count them again."""
+        return self._duties is None or self._duties.owns(Duty.FIGURES)
 
     @property
     def worker(self) -> str | None:

@@ -129,11 +129,11 @@ async def open_storage(settings: Settings, *, stays_drained: bool = False) -> As
 def open_nodes(storage: Storage, closing: Closing) -> Nodes:
     """Return the servers of the database, with the calls to them; a single server has neither."""
     if storage.node is None:
-        return Nodes(storage.database)
+        return Nodes(storage.database, duties=storage.duties)
     signer = CallSigner(lambda: storage.vault.derived(PURPOSE), storage.node.database_ms)
     calls = NodeCalls(storage.database, storage.node, signer)
     closing.later("calls to other nodes", calls.close)
-    return Nodes(storage.database, storage.node, calls)
+    return Nodes(storage.database, storage.node, calls, storage.duties)
 
 
 def _duties_of(lease: ServerLease | ClusterOwnership | None) -> LocalDuties | ClusterDuties:

@@ -41,7 +41,7 @@ async def database_stats(database: Database, data_dir: Path) -> DatabaseStats:
         version=version,
         schema=schema,
         size=size,
-        free=await asyncio.to_thread(_free, data_dir),
+        free=await asyncio.to_thread(free_bytes, data_dir),
         waiting=database.group_writer.waiting,
         degraded=database.degraded,
     )
@@ -63,7 +63,8 @@ def _schema(connection: Connection) -> str | None:
     return found
 
 
-def _free(data_dir: Path) -> int | None:
+def free_bytes(data_dir: Path) -> int | None:
+    """Return the free space on the disk of the directory; ``None`` when the disk does not tell."""
     with suppress(OSError):
         return shutil.disk_usage(data_dir).free
     return None

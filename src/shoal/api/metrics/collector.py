@@ -43,6 +43,8 @@ class ServerCollector(Collector):
         self._lag = lag
         self.stored: StoredFigures | None = None
         """The figures of the database that the next scrape shows."""
+        self.disk_free: int | None = None
+        """The free bytes on the disk of the data directory, if it tells."""
 
     def collect(self) -> Iterable[Metric]:
         """Return all families, one after another."""
@@ -67,6 +69,8 @@ class ServerCollector(Collector):
             "event_loop_lag_seconds", "How late the event loop is; looked at once a second.", self._lag.seconds
         )
         yield gauge("streams", "Open console pages and event streams.", server.live_streams.open)
+        if self.disk_free is not None:
+            yield gauge("disk_free_bytes", "Free space on the disk of the data directory.", self.disk_free)
 
     def _accounts(self) -> Iterator[Metric]:
         manager = self._server.manager
@@ -197,8 +201,6 @@ def _stored(stored: StoredFigures) -> Iterator[Metric]:
     yield gauge("database_figures_age_seconds", "How old the figures below are.", age)
     if stats.size is not None:
         yield gauge("database_size_bytes", "Size of the database.", stats.size)
-    if stats.free is not None:
-        yield gauge("disk_free_bytes", "Free space on the disk of the data directory.", stats.free)
     yield gauges(
         "outbox", "Messages to buyers whose outcome may still change.", ("outcome",), _all(_OPEN, stored.outbox)
     )

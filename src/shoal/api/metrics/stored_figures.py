@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -52,16 +53,21 @@ class StoredFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptFigures:
-    """The newest figures, read at most once in ``FRESH_SECONDS``."""
+    """The newest figures, read at most once in ``FRESH_SECONDS``, by one of all servers of the database."""
 
-    def __init__(self, database: Database, stats: SingleFlight[DatabaseStats]) -> None:
+    def __init__(self, database: Database, stats: SingleFlight[DatabaseStats], owns: Callable[[], bool]) -> None:
+        """``owns`` returns whether this server is the one that shows them."""
         self._database = database
+        self._owns = owns
         self._stats = stats
         self._reading = SingleFlight(self._read, name="figures of the database")
         self._newest: StoredFigures | None = None
 
     async def newest(self) -> StoredFigures | None:
-        """Return the newest figures that can be had in a moment; ``None`` while there never were any."""
+        """Return the newest figures that can be had in a moment, if this server shows any."""
+        if not self._owns():
+            self._newest = None
+            return None
         kept = self._newest
         if kept is None or time.monotonic() - kept.read_at >= FRESH_SECONDS:
             with suppress(StoreError, TimeoutError):
