@@ -91,9 +91,16 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a bot signs with the words in each other's place",
         "notices/services.py",
-        'hmac.new(f"{moment}\\n{fields[\'secret\']}".encode(), b"", hashlib.sha256)',
-        "hmac.new(fields['secret'].encode(), moment.encode(), hashlib.sha256)",
-        f"{_SENDER}test_a_form_that_apprise_does_not_have_is_posted_as_the_service_documents_it",
+        '_signature(f"{moment}\\n{secret}", "")',
+        '_signature(secret, f"{moment}\\n{secret}")',
+        f"{_SENDER}test_g9_a_bot_takes_a_notice_that_is_signed_with_its_secret_and_no_other[feishu]",
+    ),
+    one(
+        "a signature is encoded twice",
+        "notices/services.py",
+        '"sign": _signature(secret, f"{moment}\\n{secret}")}',
+        '"sign": quote(_signature(secret, f"{moment}\\n{secret}"))}',
+        f"{_SENDER}test_g9_a_bot_takes_a_notice_that_is_signed_with_its_secret_and_no_other[dingtalk]",
     ),
     one(
         "an answer that repeats the request shows its secrets",
