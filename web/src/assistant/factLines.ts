@@ -1,4 +1,5 @@
 /** Facts pasted as lines: from a spreadsheet, or written as "question: answer". */
+import { LONGEST_FACT_ANSWER, LONGEST_FACT_QUESTION, lengthOf } from '../common/limits'
 
 export interface Fact {
   id: number
@@ -9,8 +10,6 @@ export interface Fact {
 export type NewFact = Omit<Fact, 'id'>
 
 export const MOST_FACTS = 200
-export const LONGEST_QUESTION = 200
-export const LONGEST_ANSWER = 500
 
 export type LineFault = 'noAnswer' | 'long' | 'twice' | 'tooMany'
 
@@ -37,9 +36,6 @@ function trimmed(question: string, answer: string): NewFact | null {
   return fact.question && fact.answer ? fact : null
 }
 
-/** Counted as the server counts: an emoji is one character. */
-const length = (text: string): number => [...text].length
-
 /** The facts of pasted lines that `known` has room for, and each line that gives none, with its number. */
 export function factsOf(pasted: string, known: readonly NewFact[]): { facts: NewFact[]; bad: BadLine[] } {
   const facts: NewFact[] = []
@@ -62,7 +58,8 @@ export function factsOf(pasted: string, known: readonly NewFact[]): { facts: New
 
 function faultOf(fact: NewFact | null, questions: ReadonlySet<string>, count: number): LineFault | null {
   if (!fact) return 'noAnswer'
-  if (length(fact.question) > LONGEST_QUESTION || length(fact.answer) > LONGEST_ANSWER) return 'long'
+  const isLong = lengthOf(fact.question) > LONGEST_FACT_QUESTION || lengthOf(fact.answer) > LONGEST_FACT_ANSWER
+  if (isLong) return 'long'
   if (questions.has(fact.question)) return 'twice'
   return count >= MOST_FACTS ? 'tooMany' : null
 }

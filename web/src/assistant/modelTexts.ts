@@ -24,7 +24,6 @@ const zh = {
   persona: '人设',
   personaHint: '店铺怎样说话、卖什么、有什么规矩。',
   personaPlaceholder: '如：您是一家二手书店的客服，说话简短客气，不承诺发货时间。',
-  counted: '{n} / {most}',
   disclosure: '注明是智能客服',
   disclosureHint: '自动发送时，在这个会话的第一条模型回复里注明。买家问起时，模型从不否认自己是机器。',
 
@@ -149,7 +148,6 @@ const en: Texts<typeof zh> = {
   persona: 'Persona',
   personaHint: 'How the shop speaks, what it sells, what its rules are.',
   personaPlaceholder: 'Such as: You serve a second-hand bookshop. Be brief and polite, and promise no shipping times.',
-  counted: '{n} of {most}',
   disclosure: 'Say that a machine replies',
   disclosureHint:
     'When it sends by itself, its first reply in a conversation says so. Asked about it, the model never denies being a machine.',

@@ -84,6 +84,7 @@ const zh = {
     what: '问题',
     moreRows: '还有 {n} 处',
   },
+  limit: { counted: '{now} / {most} 字', over: '超出 {n} 个字，最多 {most} 个字。' },
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
@@ -180,6 +181,10 @@ const en: Texts<typeof zh> = {
     column: 'Column',
     what: 'Problem',
     moreRows: '{n} more',
+  },
+  limit: {
+    counted: '{now} / {most}',
+    over: '{n} character too many; at most {most}. | {n} characters too many; at most {most}.',
   },
   errors: {
     network:
