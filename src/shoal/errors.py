@@ -175,6 +175,12 @@ class RemovedSince(Conflict):
     code = "removed_since"
 
 
+class AnswerLost(Conflict):
+    """The operation is retried, but its first try succeeded, and its answer was neither given nor stored."""
+
+    code = "answer_lost"
+
+
 class DuplicateUnb(Conflict):
     """The owner has another account of the same platform user."""
 

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 from sqlalchemy import select
 
 from api.keyed_requests import CHANGES, KEY, Request, assert_same, journal_of, prepare, send_keyed
-from api_document import api_document
 from doors import Door, another_person, client_of, open_door
-from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
 from shoal.errors import InvalidInput, NotApplied
 from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest
@@ -231,61 +228,6 @@ async def test_a_strange_path_is_no_trouble_for_the_store(door: Door, account_id
     assert_same(await send_keyed(door, request), first)
     (row,) = await _rows(door)
     assert len(row.path) == 64
-
-
-OF_PEOPLE = {
-    *("change_my_password", "end_session", "end_other_sessions"),
-    *("create_user", "update_user", "create_password_link", "create_invitation", "revoke_invitation"),
-    *("look_at_link", "join", "remove_totp", "delete_user"),
-    *("begin_totp", "confirm_totp", "end_totp", "renew_recovery_codes"),
-}
-"""Those with secrets, of which nothing may be kept; the others do no harm when they are repeated."""
-
-OF_SIGN_INS = {
-    *("login", "logout", "register", "change_admin_password", "open_console_session", "close_console_session"),
-    *("create_token", "revoke_token", "revoke_token_of_user", "begin_qr_login", "generate_qr_code", "cancel_qr_login"),
-}
-"""Their answers hold tokens or codes, or are the same again."""
-
-ONLY_ASK = {
-    "try_message", "try_filter", "try_model", "get_reply_words", "read_rules", "check_pasted_cookie", "check_proxy",
-    "try_purchase", "reveal_unit", "plan_import",
-}  # fmt: skip
-
-OF_WEBHOOKS = {"add_webhook", "change_webhook", "remove_webhook", "try_webhook", "replay_webhook"}
-"""Adding shows a secret once; the others lead to the same, or are asked for again on purpose."""
-
-SAME_AGAIN = {"put_staff", "put_shares", "delete_staff", "reload_cache", "rotate_keys", "forget_keys"}
-"""What they led to holds, or is refused, when they are repeated."""
-
-OF_SERVERS = {"answer_call", "stream_events"}
-"""One server's call of another: the server that a person asked heeds the key."""
-
-OF_THE_OLDER_SYSTEM = {
-    *("import_backup", "ask_for_all_items", "ask_for_item_page", "gone"),
-    *("delete_old_user", "change_registration", "change_login_info", "reset_qr_cooldown"),
-}
-"""They ask the site or refuse; the others lead to the same, or are refused, when they are repeated."""
-
-
-def test_every_route_that_changes_something_heeds_keys(door: Door) -> None:
-    left_out = {
-        *OF_PEOPLE,
-        *OF_SIGN_INS,
-        *ONLY_ASK,
-        *OF_WEBHOOKS,
-        *SAME_AGAIN,
-        *OF_SERVERS,
-        *OF_THE_OLDER_SYSTEM,
-    }
-    routes = [route for route in door.app.routes if isinstance(route, APIRoute)]
-    changing = [route for route in routes if CHANGING_METHODS & (route.methods or set())]
-    assert len(changing) > len(left_out)
-    assert {route.name for route in changing if not isinstance(route, ChangingRoute)} == left_out
-    for methods in api_document()["paths"].values():
-        for operation in methods.values():
-            shown = any(row["name"] == "idempotency-key" for row in operation.get("parameters", ()))
-            assert not shown or operation["operationId"] not in left_out
 
 
 async def test_two_nodes_share_one_reservation(door: Door) -> None:

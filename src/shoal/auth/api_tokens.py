@@ -18,6 +18,7 @@ from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError
+from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.user_tables import api_tokens, users
 
 log = structlog.get_logger("shoal.tokens")
@@ -67,9 +68,18 @@ class ApiTokens:
         await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def make(
-        self, user_id: int, name: str, scope: Permission, *, days: int, only_accounts: Sequence[str] | None = None
+        self,
+        user_id: int,
+        name: str,
+        scope: Permission,
+        *,
+        days: int,
+        only_accounts: Sequence[str] | None = None,
+        also: Also = nothing,
     ) -> tuple[str, ApiToken]:
         """Make a token; return it and what it may do. The token is stored nowhere.
+
+        ``also`` is done in the same transaction.
 
         Raises ``Conflict`` (``too_many_tokens``).
         """
@@ -86,6 +96,7 @@ class ApiTokens:
         }
 
         def job(connection: Connection) -> ApiToken:
+            also(connection)
             connection.execute(delete(api_tokens).where(api_tokens.c.expires_at_ms <= now - LONGEST_DAYS * _DAY_MS))
             living = api_tokens.c.user_id == user_id, api_tokens.c.expires_at_ms > now
             if (connection.scalar(select(func.count()).where(*living)) or 0) >= MOST_TOKENS:

@@ -22,6 +22,7 @@ from shoal.auth.user_replica import UserStore
 from shoal.auth.users import Role, User, add_user, checked_email, checked_name, find_user, replace_password
 from shoal.clock import now_ms
 from shoal.errors import UnknownUser
+from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.user_tables import invitations, users
 
 _KEPT_MS: Final = 30 * 24 * HOUR_MS
@@ -73,22 +74,25 @@ class Invitations:
         email: str | None = None,
         invited_by: int | None = None,
         shops: Sequence[InvitedShop] = (),
+        also: Also = nothing,
     ) -> tuple[Invitation, str]:
         """Make a link for a new user; return it and its token, which is stored nowhere.
+
+        ``also`` is done in the same transaction.
 
         Raises ``InvalidInput`` (``bad_email``).
         """
         values = {"role": role.value, "email": checked_email(email), "invited_by": invited_by}
         values["shops"] = stored_shops(shops)
-        return await self._make(values, hours)
+        return await self._make(values, hours, also)
 
     async def password_link(
-        self, user_id: int, *, hours: float, invited_by: int | None = None
+        self, user_id: int, *, hours: float, invited_by: int | None = None, also: Also = nothing
     ) -> tuple[Invitation, str]:
         """Make a link with which a user sets a new password; an earlier one ends. Raises ``UnknownUser``."""
-        return await self._make({"for_user_id": user_id, "invited_by": invited_by}, hours)
+        return await self._make({"for_user_id": user_id, "invited_by": invited_by}, hours, also)
 
-    async def _make(self, values: dict[str, Any], hours: float) -> tuple[Invitation, str]:
+    async def _make(self, values: dict[str, Any], hours: float, also: Also) -> tuple[Invitation, str]:
         token = secrets.token_urlsafe(32)
         now = self._now_ms()
         row = {
@@ -101,6 +105,7 @@ class Invitations:
         user_id = values.get("for_user_id")
 
         def job(connection: Connection) -> Invitation:
+            also(connection)
             if user_id is not None:
                 if connection.scalar(select(users.c.id).where(users.c.id == user_id, ~users.c.leaving)) is None:
                     raise UnknownUser("there is no such user")

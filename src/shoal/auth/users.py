@@ -17,6 +17,7 @@ from shoal.auth.user_replica import UserStore
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, NotApplied, StoreError, UnknownUser
 from shoal.language.folding import folded, seen
+from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import api_tokens, invitations, sessions, users
 
@@ -68,19 +69,24 @@ class Users:
         self._passwords = passwords
         self._now_ms = now_ms
 
-    async def create(self, username: str, password: str, *, role: Role = Role.OWNER, email: str | None = None) -> User:
-        """Add a user.
+    async def create(
+        self, username: str, password: str, *, role: Role = Role.OWNER, email: str | None = None, also: Also = nothing
+    ) -> User:
+        """Add a user, and do ``also`` in the same transaction.
 
         Raises ``Conflict`` (``username_taken``, ``email_taken``) and ``InvalidInput`` (``bad_username``, ``bad_email``,
         ``bad_password``, ``weak_password``).
         """
         name, address = checked_name(username), checked_email(email)
         hashed = await self._passwords.new(password, about=(name, address))
-        return await self._database.write(
-            lambda connection: add_user(
+
+        def job(connection: Connection) -> User:
+            also(connection)
+            return add_user(
                 connection, name=name, email=address, role=role, password_hash=hashed, now_ms=self._now_ms()
             )
-        )
+
+        return await self._database.write(job)
 
     async def add_moved(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from shoal.api.http.caller import WhoAddsShops
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import CookieCheckBody
@@ -38,6 +39,7 @@ class CookieFindings(BaseModel):
 
 
 @routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(400, 401, 403, 413, 422, 503))
+@ignores_keys
 async def check_pasted_cookie(body: CookieCheckBody, _: WhoAddsShops) -> CookieFindings:
     """Check a cookie in any of the known formats, without storing it."""
     found = check_cookie(body.value)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.advice import advice_on
 from shoal.api.http.caller import AcceptLanguage, TheServer, WhoAddsNamed
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import ProxyCheckBody
@@ -43,6 +44,7 @@ class ProxyFinding(BaseModel):
 
 
 @routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(400, 401, 403, 404, 413, 422, 503))
+@ignores_keys
 async def check_proxy(
     body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: AcceptLanguage = None
 ) -> ProxyFinding:

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from shoal.api.http.caller import TheServer, where_from
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
@@ -47,6 +48,7 @@ class ConsoleSession(BaseModel):
 @routes.post(
     "/console/session", summary="Sign in to the console", responses=problems(400, 401, 403, 413, 422, 429, 503)
 )
+@ignores_keys
 async def open_console_session(
     body: ConsoleLoginBody, request: Request, response: Response, server: TheServer
 ) -> ConsoleSession:
@@ -77,6 +79,7 @@ async def open_console_session(
 
 
 @routes.delete("/console/session", summary="Sign out of the console", responses=problems(403, 503))
+@ignores_keys
 async def close_console_session(request: Request, response: Response, server: TheServer) -> MessageAnswer:
     """End the browser's session and delete the cookie. The answer is the same when there is no session."""
     await _check_page(request, server)

@@ -19,6 +19,7 @@ from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, NotFound, StaleGeneration, StoreError
 from shoal.events.stored_events import KINDS, newest, position_at, position_before
 from shoal.storage.database import Database
+from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import close_incidents, webhook_subject
 from shoal.storage.notice_tables import webhook_attempts, webhooks
@@ -138,9 +139,18 @@ class WebhookStore:
         return Target(*opened)
 
     async def create(
-        self, user_id: int, url: str, *, secret: str = "", kinds: Collection[str] = (), accounts: Collection[str] = ()
+        self,
+        user_id: int,
+        url: str,
+        *,
+        secret: str = "",
+        kinds: Collection[str] = (),
+        accounts: Collection[str] = (),
+        also: Also = nothing,
     ) -> tuple[Webhook, str]:
         """Add a webhook that posts what happens from now on. Return it with its secret, made unless given.
+
+        ``also`` is done in the same transaction.
 
         Raises ``InvalidInput``, and ``Conflict`` (``too_many_webhooks``).
         """
@@ -154,6 +164,7 @@ class WebhookStore:
         }
 
         def job(connection: Connection) -> RowMapping:
+            also(connection)
             mine = select(func.count()).where(webhooks.c.user_id == user_id)
             if (connection.scalar(mine) or 0) >= MAX_WEBHOOKS:
                 raise Conflict("the user has many webhooks", code="too_many_webhooks", limit=MAX_WEBHOOKS)

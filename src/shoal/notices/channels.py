@@ -124,7 +124,7 @@ class ChannelStore:
         values: Mapping[str, Any],
         *,
         subscription: Subscription = EVERYTHING,
-        also: Callable[[Connection, Channel], None] | None = None,
+        also: Callable[[Connection, Channel], object] | None = None,
     ) -> Channel:
         """Add a channel; ``also`` is called in the same transaction.
 

@@ -24,6 +24,9 @@ from shoal.storage.database import Database
 from shoal.storage.history_tables import ops
 from shoal.storage.upserts import insert_or
 
+Also = Callable[[Connection], object]
+"""What is done in the transaction of a change."""
+
 KEPT_MS = 24 * 3600 * 1000
 """How long a key is valid for its request."""
 
@@ -62,6 +65,19 @@ class Reservation:
     answer: StoredAnswer | None = None
     path: str = ""
     is_held: bool = False
+
+
+def nothing(_: Connection) -> None:
+    """Do nothing in the transaction of a change."""
+
+
+def done_by(op_id: str) -> Also:
+    """Return what notes in the transaction of a change that its op is done, so that it is not done again.
+
+    It is for changes that do not store their op id themselves.
+    """
+    statement = update(ops).where(ops.c.op_id == op_id).values(changed=True)
+    return lambda connection: connection.execute(statement)
 
 
 class IdempotencyKeys:
@@ -188,9 +204,14 @@ class IdempotencyKeys:
             freed += last
         return freed
 
+    async def is_noted_done(self, op_id: str) -> bool:
+        """Return whether ``done_by`` noted that op."""
+        query = select(exists().where(ops.c.op_id == op_id, ops.c.account_id.is_(None), ops.c.changed))
+        return await self._database.read(lambda connection: bool(connection.scalar(query)))
+
     async def begun(self, op_id: str) -> bool:
         """Return whether anything of that op was applied: the op itself, or a part of its batch."""
-        applied = ops.c.account_id.is_not(None)
+        applied = or_(ops.c.account_id.is_not(None), ops.c.changed)
         mine = or_(ops.c.op_id == op_id, ops.c.op_id.startswith(f"{op_id}:", autoescape=True))
         query = select(exists().where(applied, mine))
         return await self._database.read(lambda connection: bool(connection.scalar(query)))

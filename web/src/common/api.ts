@@ -214,8 +214,14 @@ async function once<T>(method: string, where: string, asking: Asking, packed: Pa
   }
   const body: unknown = await response.json().catch(() => null)
   if (response.ok && key) noteChange(body)
+  if (response.ok && isShownBefore(body)) throw new Refusal(response.status, 'answer_lost', t('errors.shownBefore'))
   if (response.ok) return { body: body as T, etag: response.headers.get('ETag') ?? '' }
   throw refusal(response, body)
+}
+
+/** Whether an answer that got lost had the secret that is empty in this one. */
+function isShownBefore(body: unknown): boolean {
+  return (body as { already_shown?: boolean } | null)?.already_shown === true
 }
 
 /** The language that is read here, as a header. */

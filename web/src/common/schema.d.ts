@@ -3179,26 +3179,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/goods/{goods_id}/batches": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List imports
-         * @description List the imports of goods, the newest first; one that is under way shows how far it is.
-         */
-        get: operations["list_batches"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/goods/{goods_id}/units/{unit_id}/void": {
         parameters: {
             query?: never;
@@ -3277,6 +3257,26 @@ export interface paths {
          *     revealed, needs `never_arrived`; otherwise nothing is given back (409).
          */
         post: operations["give_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports
+         * @description List the imports of goods, the newest first; one that is under way shows how far it is.
+         */
+        get: operations["list_batches"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -4819,6 +4819,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/imports/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a file of another system
+         * @description Read the body, a file of another system, and return what it would bring.
+         *
+         *     Nothing is stored; the file is removed at once, the plan is forgotten after an hour.
+         *
+         *     Administrators bring all users there, or `only_user`; others what is of one user, theirs by name or `only_user`.
+         */
+        post: operations["plan_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/imports/plans/{plan_id}": {
         parameters: {
             query?: never;
@@ -4943,30 +4967,6 @@ export interface paths {
          * @description Turn on the shops and channels that were on in the other system. It must be stopped: buyers would hear both.
          */
         post: operations["start_imported"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/plans": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Look at a file of another system
-         * @description Read the body, a file of another system, and return what it would bring.
-         *
-         *     Nothing is stored; the file is removed at once, the plan is forgotten after an hour.
-         *
-         *     Administrators bring all users there, or `only_user`; others what is of one user, theirs by name or `only_user`.
-         */
-        post: operations["plan_import"];
         delete?: never;
         options?: never;
         head?: never;
@@ -10772,6 +10772,7 @@ export interface components {
          * NewLinkAnswer
          * @description A new link: its ``path`` on the console's address, and the token. Both are shown only once.
          * @example {
+         *       "already_shown": false,
          *       "created_at": "2026-01-02T03:04:05.000Z",
          *       "email": "ann@example.com",
          *       "expires_at": "2026-01-05T03:04:05.000Z",
@@ -10791,6 +10792,12 @@ export interface components {
          *     }
          */
         NewLinkAnswer: {
+            /**
+             * Already Shown
+             * @description Whether an earlier answer to the same `Idempotency-Key` had the secret, which is empty here.
+             * @default false
+             */
+            already_shown: boolean;
             /** Id */
             id: string;
             /**
@@ -10827,6 +10834,7 @@ export interface components {
          *       "accounts": [
          *         "my-shop"
          *       ],
+         *       "already_shown": false,
          *       "created_at": "2026-01-02T03:04:05.000Z",
          *       "expired": false,
          *       "expires_at": "2026-04-02T03:04:05.000Z",
@@ -10837,6 +10845,12 @@ export interface components {
          *     }
          */
         NewTokenAnswer: {
+            /**
+             * Already Shown
+             * @description Whether an earlier answer to the same `Idempotency-Key` had the secret, which is empty here.
+             * @default false
+             */
+            already_shown: boolean;
             /** Id */
             id: number;
             /** Name */
@@ -12286,7 +12300,7 @@ export interface components {
         };
         /**
          * Phase
-         * @description What of an incident a notice tells.
+         * @description What of an incident a notice reports.
          * @enum {string}
          */
         Phase: "begin" | "reminder" | "end" | "digest";
@@ -13030,6 +13044,7 @@ export interface components {
          * RecoveryCodesAnswer
          * @description Recovery codes, for a lost authenticator app. They are shown only once; each works once.
          * @example {
+         *       "already_shown": false,
          *       "recovery_codes": [
          *         "mq3w-8xkd-pz2n-h7ab",
          *         "…"
@@ -13037,6 +13052,12 @@ export interface components {
          *     }
          */
         RecoveryCodesAnswer: {
+            /**
+             * Already Shown
+             * @description Whether an earlier answer to the same `Idempotency-Key` had the secret, which is empty here.
+             * @default false
+             */
+            already_shown: boolean;
             /** Recovery Codes */
             recovery_codes: string[];
         };
@@ -14172,12 +14193,19 @@ export interface components {
          * SeedAnswer
          * @description The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code.
          * @example {
+         *       "already_shown": false,
          *       "picture": "data:image/svg+xml;…",
          *       "secret": "JBSWY3DPEHPK3PXP…",
          *       "uri": "otpauth://totp/Shoal:ann?secret=…"
          *     }
          */
         SeedAnswer: {
+            /**
+             * Already Shown
+             * @description Whether an earlier answer to the same `Idempotency-Key` had the secret, which is empty here.
+             * @default false
+             */
+            already_shown: boolean;
             /** Secret */
             secret: string;
             /** Uri */
@@ -16845,6 +16873,7 @@ export interface components {
          * @example {
          *       "accounts": [],
          *       "active": true,
+         *       "already_shown": false,
          *       "arrived_at": "2026-01-02T03:04:05.000Z",
          *       "changed_at": "2026-01-02T03:04:05.000Z",
          *       "created_at": "2026-01-02T03:04:05.000Z",
@@ -16861,6 +16890,12 @@ export interface components {
          *     }
          */
         WebhookMade: {
+            /**
+             * Already Shown
+             * @description Whether an earlier answer to the same `Idempotency-Key` had the secret, which is empty here.
+             * @default false
+             */
+            already_shown: boolean;
             /** Id */
             id: number;
             /**
@@ -17313,7 +17348,10 @@ export interface operations {
     change_admin_password: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -17668,7 +17706,10 @@ export interface operations {
     change_my_password: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -17755,7 +17796,10 @@ export interface operations {
     begin_totp: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -17851,7 +17895,10 @@ export interface operations {
     end_totp: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -17947,7 +17994,10 @@ export interface operations {
     confirm_totp: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -18043,7 +18093,10 @@ export interface operations {
     renew_recovery_codes: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -18195,7 +18248,10 @@ export interface operations {
     end_other_sessions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -18251,7 +18307,10 @@ export interface operations {
     end_session: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The session's id. */
                 session_id: string;
@@ -18384,7 +18443,10 @@ export interface operations {
     create_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -18483,7 +18545,10 @@ export interface operations {
                 /** @description Only report what would change; change nothing. */
                 dry_run?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's id. */
                 user_id: number;
@@ -18569,7 +18634,10 @@ export interface operations {
     update_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's id. */
                 user_id: number;
@@ -18677,7 +18745,10 @@ export interface operations {
     create_password_link: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's id. */
                 user_id: number;
@@ -18785,7 +18856,10 @@ export interface operations {
     remove_totp: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's id. */
                 user_id: number;
@@ -18927,7 +19001,10 @@ export interface operations {
     create_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -19032,7 +19109,10 @@ export interface operations {
     revoke_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The token's id. */
                 token_id: number;
@@ -19165,7 +19245,10 @@ export interface operations {
     revoke_token_of_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's id. */
                 user_id: number;
@@ -19321,7 +19404,10 @@ export interface operations {
     put_staff: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's name. */
                 username: string;
@@ -19431,7 +19517,10 @@ export interface operations {
     delete_staff: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's name. */
                 username: string;
@@ -19571,6 +19660,8 @@ export interface operations {
             };
             header?: {
                 "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -19732,7 +19823,10 @@ export interface operations {
     create_invitation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -19819,7 +19913,10 @@ export interface operations {
     revoke_invitation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The invitation's id. */
                 invitation_id: string;
@@ -20070,10 +20167,10 @@ export interface operations {
             };
             header?: {
                 "accept-language"?: string | null;
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -20206,10 +20303,10 @@ export interface operations {
             };
             header?: {
                 "accept-language"?: string | null;
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -20427,10 +20524,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -20614,10 +20711,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -20916,10 +21013,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21032,10 +21129,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21144,10 +21241,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21261,10 +21358,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21450,10 +21547,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21634,10 +21731,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21818,10 +21915,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -21934,10 +22031,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -22118,10 +22215,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -22657,10 +22754,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The item's id on the site. */
@@ -22784,10 +22881,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The item's id on the site. */
@@ -22973,7 +23070,10 @@ export interface operations {
     read_item_page_again: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The item's id on the site. */
                 item_id: string;
@@ -23189,10 +23289,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -23305,10 +23405,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -23417,10 +23517,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -23732,10 +23832,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The item's id on the site. */
@@ -23859,10 +23959,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The item's id on the site. */
@@ -23982,10 +24082,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -24172,10 +24272,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -24356,10 +24456,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -24610,10 +24710,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -24726,10 +24826,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -24851,10 +24951,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description Position of the rule in the lists, from 0. */
@@ -24974,10 +25074,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The rule's `id` in the lists. */
@@ -25178,10 +25278,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -25303,10 +25403,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -25498,10 +25598,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The rule's `id` in the list. */
@@ -25621,10 +25721,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The rule's `id` in the list. */
@@ -25748,10 +25848,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -26114,10 +26214,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -26473,10 +26573,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -26599,7 +26699,10 @@ export interface operations {
                 /** @description Also while orders of the buyer have not ended. */
                 even_open?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The site's number of the buyer. */
                 buyer_id: string;
@@ -26835,10 +26938,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The `rev` of the change in the history. */
@@ -26959,10 +27062,10 @@ export interface operations {
             };
             header?: {
                 "accept-language"?: string | null;
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -27404,10 +27507,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The `message_id` of a message. */
@@ -27759,10 +27862,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The chat's id on the site. */
@@ -27886,10 +27989,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The chat's id on the site. */
@@ -28079,10 +28182,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The chat's id on the site. */
@@ -28206,10 +28309,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The chat's id on the site. */
@@ -28403,10 +28506,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The chat's id on the site. */
@@ -28530,10 +28633,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The chat's id on the site. */
@@ -28720,8 +28823,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -28827,7 +28930,10 @@ export interface operations {
     replace_quick_reply: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The `id` of a quick reply. */
                 reply_id: number;
@@ -28935,7 +29041,10 @@ export interface operations {
     delete_quick_reply: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The `id` of a quick reply. */
                 reply_id: number;
@@ -29113,10 +29222,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -29236,6 +29345,8 @@ export interface operations {
             query?: never;
             header?: {
                 "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -29455,10 +29566,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The run's id. */
@@ -29571,10 +29682,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The run's id. */
@@ -29821,10 +29932,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -29942,7 +30053,10 @@ export interface operations {
     try_model: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -30669,10 +30783,10 @@ export interface operations {
             };
             header?: {
                 "accept-language"?: string | null;
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The order's id on the site. */
@@ -30797,10 +30911,10 @@ export interface operations {
             };
             header?: {
                 "accept-language"?: string | null;
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The order's id on the site. */
@@ -31364,7 +31478,10 @@ export interface operations {
     drain_node: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The server's name: SHOAL_NODE; of one with workers, for all of them. */
                 name: string;
@@ -31450,7 +31567,10 @@ export interface operations {
     undrain_node: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The server's name: SHOAL_NODE; of one with workers, for all of them. */
                 name: string;
@@ -31648,7 +31768,10 @@ export interface operations {
     add_backup_outcome: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -31738,7 +31861,10 @@ export interface operations {
                 /** @description `false`: answer at once; `running` then says until when. */
                 wait?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -32122,7 +32248,10 @@ export interface operations {
     rotate_keys: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -32187,7 +32316,10 @@ export interface operations {
     forget_keys: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -32311,7 +32443,10 @@ export interface operations {
                 /** @description The account that should hold the number; if another holds it, the answer is 409 `other_holder`. */
                 holder?: string;
             };
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The seller's number (`unb`). */
                 number: string;
@@ -32463,8 +32598,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -32650,8 +32785,8 @@ export interface operations {
             header?: {
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the goods. */
@@ -32941,8 +33076,8 @@ export interface operations {
                 dry_run?: boolean;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the goods. */
@@ -33165,94 +33300,12 @@ export interface operations {
             };
         };
     };
-    list_batches: {
-        parameters: {
-            query?: {
-                /** @description `next` from the previous page; omit it for the first page. */
-                cursor?: string | null;
-                /** @description Maximum number of rows. */
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                /** @description The id of the goods. */
-                goods_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BatchList"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
     void_unit: {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The unit's id. */
@@ -33373,8 +33426,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The unit's id. */
@@ -33495,8 +33548,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The unit's id. */
@@ -33617,8 +33670,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The unit's id. */
@@ -33735,12 +33788,94 @@ export interface operations {
             };
         };
     };
+    list_batches: {
+        parameters: {
+            query?: {
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     undo_import: {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The batch's id. */
@@ -33857,8 +33992,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the goods. */
@@ -34045,8 +34180,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the goods. */
@@ -34230,8 +34365,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -34415,8 +34550,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the card: that of its goods. */
@@ -34535,8 +34670,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the card: that of its goods. */
@@ -34651,8 +34786,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the card: that of its goods. */
@@ -34770,7 +34905,10 @@ export interface operations {
     serve_each_piece: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -34887,7 +35025,10 @@ export interface operations {
     match_each_spec: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -35070,8 +35211,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -35255,8 +35396,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the rule, from the list. */
@@ -35375,8 +35516,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The id of the rule, from the list. */
@@ -35604,7 +35745,10 @@ export interface operations {
     add_channel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -35777,7 +35921,10 @@ export interface operations {
     remove_channel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The channel's id. */
                 channel_id: number;
@@ -35857,6 +36004,8 @@ export interface operations {
             header?: {
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The channel's id. */
@@ -35967,6 +36116,8 @@ export interface operations {
             query?: never;
             header?: {
                 "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The channel's id. */
@@ -36177,7 +36328,10 @@ export interface operations {
     set_subscriptions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The channel's id. */
                 channel_id: number;
@@ -36332,7 +36486,10 @@ export interface operations {
     add_notification_channel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -36514,7 +36671,10 @@ export interface operations {
     change_notification_channel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The channel's id. */
                 channel_id: number;
@@ -36622,7 +36782,10 @@ export interface operations {
     remove_notification_channel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The channel's id. */
                 channel_id: number;
@@ -36832,7 +36995,10 @@ export interface operations {
     set_message_notification: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -36940,7 +37106,10 @@ export interface operations {
     remove_message_notifications_of: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -37017,7 +37186,10 @@ export interface operations {
     remove_message_notification: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The `id` of a message notification. */
                 notification_id: number;
@@ -37365,7 +37537,10 @@ export interface operations {
     ask_for_all_items: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -37452,7 +37627,10 @@ export interface operations {
     ask_for_item_page: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -37669,10 +37847,10 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
-                "idempotency-key"?: string | null;
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The account's id. */
@@ -37781,7 +37959,10 @@ export interface operations {
     try_ai_reply: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -37945,7 +38126,10 @@ export interface operations {
     delete_old_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The user's id. */
                 user_id: number;
@@ -38208,7 +38392,10 @@ export interface operations {
     import_backup: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -38438,7 +38625,10 @@ export interface operations {
     change_registration: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -38554,7 +38744,10 @@ export interface operations {
     change_login_info: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -39127,7 +39320,10 @@ export interface operations {
     set_page_alerts: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -39279,7 +39475,10 @@ export interface operations {
     add_webhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -39461,7 +39660,10 @@ export interface operations {
     remove_webhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The webhook's id. */
                 webhook_id: number;
@@ -39541,6 +39743,8 @@ export interface operations {
             header?: {
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The webhook's id. */
@@ -39649,7 +39853,10 @@ export interface operations {
     try_webhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The webhook's id. */
                 webhook_id: number;
@@ -39808,7 +40015,10 @@ export interface operations {
     replay_webhook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The webhook's id. */
                 webhook_id: number;
@@ -39964,8 +40174,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -40142,6 +40352,8 @@ export interface operations {
             header?: {
                 /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The provider's id. */
@@ -40250,7 +40462,10 @@ export interface operations {
     remove_provider: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The provider's id. */
                 provider_id: number;
@@ -40336,7 +40551,10 @@ export interface operations {
     check_model_provider: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The provider's id. */
                 provider_id: number;
@@ -40422,7 +40640,10 @@ export interface operations {
     keep_picture: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -40518,7 +40739,10 @@ export interface operations {
     upload_image: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -41054,6 +41278,8 @@ export interface operations {
             query?: never;
             header?: {
                 "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /** @description The login's id. */
@@ -41336,7 +41562,10 @@ export interface operations {
     reset_qr_cooldown: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -41365,6 +41594,101 @@ export interface operations {
             };
             /** @description Not allowed, or the caller has no access to the account */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_import: {
+        parameters: {
+            query?: {
+                /** @description The file's name. */
+                name?: string;
+                /** @description Take only what is of this user there. */
+                only_user?: string;
+            };
+            header?: {
+                /** @description What opens the secrets of Ydisks. */
+                "x-data-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPlan"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -41481,7 +41805,10 @@ export interface operations {
     forget_import_plan: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The plan's id. */
                 plan_id: string;
@@ -41707,7 +42034,10 @@ export interface operations {
     begin_import: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -41973,7 +42303,10 @@ export interface operations {
     start_imported: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The import's id. */
                 run_id: number;
@@ -42033,101 +42366,6 @@ export interface operations {
             };
             /** @description The request conflicts with the current state */
             409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    plan_import: {
-        parameters: {
-            query?: {
-                /** @description The file's name. */
-                name?: string;
-                /** @description Take only what is of this user there. */
-                only_user?: string;
-            };
-            header?: {
-                /** @description What opens the secrets of Ydisks. */
-                "x-data-key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/octet-stream": string;
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportPlan"];
-                };
-            };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -88,6 +88,7 @@ const zh = {
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
+    shownBefore: '已经完成，但带有密钥的响应丢失了，密钥不会再次显示。请刷新页面，删除刚创建的内容，再重新创建。',
     notFound: '页面不存在',
     notFoundText: '地址可能输入有误，或店铺已被删除。',
     home: '回到总览',
@@ -191,6 +192,8 @@ const en: Texts<typeof zh> = {
       'The server can’t be reached. Check your network. Unanswered changes are retried safely and never applied twice.',
     unexpected:
       'Unexpected response from the server ({status}). Reload the page; if it happens again, check the server log.',
+    shownBefore:
+      'It was done, but the response with the secret got lost, and a secret is shown only once. Reload the page, remove what was made, and make it again.',
     notFound: 'Page not found',
     notFoundText: 'The address may be wrong, or the shop was removed.',
     home: 'Go to the overview',

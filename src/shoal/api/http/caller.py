@@ -30,7 +30,7 @@ from shoal.auth.sessions import Session
 from shoal.auth.users import Role, User
 from shoal.concurrency.fair_turns import asking_user
 from shoal.errors import Forbidden, InvalidInput, TooManyAttempts, Unauthenticated, UnknownAccount
-from shoal.storage.idempotency_keys import Reservation
+from shoal.storage.idempotency_keys import Also, Reservation, done_by, nothing
 
 _ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
 
@@ -259,17 +259,29 @@ def where_from(request: HTTPConnection, by: str) -> str:
 Origin = Annotated[str, Depends(origin_of)]
 
 
+def op_of(request: Request, who: Principal) -> Reservation:
+    """Return the op of a request: that of its idempotency key, else a new one."""
+    facts = known_of(request)
+    op: Reservation | None = facts.get("op")
+    if op is None:
+        op = facts["op"] = Reservation(op_id=new_op_id(who.id), is_new=True)
+    return op
+
+
+async def note_of(request: Request) -> Also:
+    """Return what notes, in the transaction of a change, that its keyed request is done; nothing without a key."""
+    op: Reservation | None = known_of(request).get("op")
+    return nothing if op is None else done_by(op.op_id)
+
+
+TheNote = Annotated[Also, Depends(note_of)]
+"""For changes that do not store their op id themselves."""
+
+
 @reads_token
 async def caller_of(
     request: Request,
     *,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            description="1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key "
-            "is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it."
-        ),
-    ] = None,
     if_match: Annotated[
         str | None,
         Header(description="The ETag from the last read. If it no longer matches, the change is refused (412)."),
@@ -286,9 +298,7 @@ async def caller_of(
 ) -> Caller:
     """Return who makes a change, its op id, and the conditions on the account."""
     server, who = server_in(request), await known(request)
-    if idempotency_key is None:
-        known_of(request)["op"] = Reservation(op_id=new_op_id(who.id), is_new=True)
-    op: Reservation = known_of(request)["op"]
+    op = op_of(request, who)
     rule = rule_of(request.scope["route"])
     return Caller(
         actor=actor_of(who.user),

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Path, Request
 
-from shoal.api.http.caller import actor_of, known, server_in
+from shoal.api.http.caller import actor_of, known, op_of, server_in
 from shoal.api.http.route_rules import Asks, RouteRule, reads_token, ruled
-from shoal.api.schemas.op_ids import new_op_id
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission, permission_missing
 from shoal.errors import Forbidden
 from shoal.goods.goods import Goods, UnknownGoods
 from shoal.goods.stock_history import By
-from shoal.storage.idempotency_keys import Reservation
 
 GoodsId = Annotated[int, Path(ge=1, le=2**53, description="The id of the goods.", examples=[7])]
 
@@ -66,31 +64,11 @@ GoodsToReveal = Annotated[Goods, Depends(_goods(Permission.OWN))]
 
 
 @reads_token
-async def by_of(
-    request: Request,
-    *,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            description="1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key "
-            "is carried out once and answered alike for 24 h."
-        ),
-    ] = None,
-) -> By:
+async def by_of(request: Request) -> By:
     """Return who changes goods, and under which op id."""
     who = await known(request)
-    if idempotency_key is None or not hasattr(request.state, "op"):
-        request.state.op = Reservation(op_id=new_op_id(who.id), is_new=True)
-    op: Reservation = request.state.op
+    op = op_of(request, who)
     return By(actor=actor_of(who.user), op_id=op.op_id, repeats=not op.is_new)
 
 
-@reads_token
-async def by_now(request: Request) -> By:
-    """Return who changes goods in a request that has no idempotency key."""
-    who = await known(request)
-    return By(actor=actor_of(who.user), op_id=new_op_id(who.id))
-
-
 TheBy = Annotated[By, Depends(by_of)]
-ByNow = Annotated[By, Depends(by_now)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import structlog
 from fastapi import Request, Response
@@ -16,12 +16,15 @@ from starlette.requests import ClientDisconnect
 from shoal.api.http.caller import actor_of, maybe_principal
 from shoal.api.http.direct_routes import DirectRoute
 from shoal.api.http.problems import answer_to
-from shoal.api.http.route_rules import Shop, rule_of
+from shoal.api.http.route_rules import Asks, Shop, rule_of
 from shoal.api.schemas.op_ids import check_key, new_op_id
+from shoal.api.schemas.shown_once import to_keep
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
+from shoal.auth.users import Role
 from shoal.errors import (
     AccountBeingDeleted,
+    AnswerLost,
     CommitUnknown,
     Forbidden,
     NotApplied,
@@ -40,12 +43,30 @@ log = structlog.get_logger("shoal.idempotency")
 HEADER = "Idempotency-Key"
 LONGEST_PATH = 256
 REPLAYED = "Idempotent-Replayed"
+_NOT_KEPT: Final = frozenset({"content-length", "set-cookie"})
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+_PARAMETER: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._~-]+$"},
+    "description": "1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is "
+    "carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it.",
+}
+"""In the document. No dependency reads the header by itself, so that FastAPI does not know of it."""
 
 PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountBeingDeleted)
 """Errors whose answer is not stored. Nothing was done: the request may succeed later, or with a newer ETag."""
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def ignores_keys(function: Function) -> Function:
+    """Mark the function of a route that ignores keys: it signs in or out, or only shows something."""
+    function.__dict__["ignores_keys"] = True
+    return function
 
 
 class ChangingRoute(DirectRoute):
@@ -57,13 +78,24 @@ class ChangingRoute(DirectRoute):
     same op id, which does nothing twice.
     """
 
+    @property
+    def heeds_keys(self) -> bool:
+        """Whether the same key gives the same thing."""
+        return bool(CHANGING_METHODS & (self.methods or set())) and "ignores_keys" not in self.endpoint.__dict__
+
     def is_plain(self, request: Request) -> bool:
         """Return whether the request is plain and has no key."""
         return super().is_plain(request) and HEADER not in request.headers
 
+    def _documented(self) -> dict[str, Any]:
+        documented = super()._documented()
+        return documented | {"parameters": [_PARAMETER]} if documented and self.heeds_keys else documented
+
     def get_route_handler(self) -> Handle:
         """Return the handler of the route, which runs at most once for each key."""
         handle = super().get_route_handler()
+        if "ignores_keys" in self.endpoint.__dict__:
+            return handle
 
         async def once(request: Request) -> Response:
             key = request.headers.get(HEADER)
@@ -118,6 +150,8 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
         if _is_refused_now(server, who, request):
             return await handle(request)  # the route gives the reason
         return _again(reserved.answer)
+    if not reserved.is_new and await server.idempotency_keys.is_noted_done(reserved.op_id):
+        raise AnswerLost
     begun = not reserved.is_new and await server.idempotency_keys.begun(reserved.op_id)
     try:
         response = await handle(request)
@@ -132,7 +166,7 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
             raise
         response = answer_to(final, request)
     if response.status_code < 500 and getattr(request.state, "is_final", True):
-        kept = await _keep(server, reserved.op_id, response)
+        kept = await _keep(server, reserved.op_id, request, response)
         if not kept and not begun and response.status_code >= 400:
             # A repeated request might succeed. A refusal that is not stored is therefore not final.
             raise NotApplied("the refusal could not be stored")
@@ -144,16 +178,24 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
 def _is_refused_now(server: Server, who: Principal, request: Request) -> bool:
     """Return whether the caller no longer has the permission that the stored answer needed."""
     rule = rule_of(request.scope["route"])
+    if rule is not None and rule.asks is Asks.ADMINISTRATOR and who.user.role is not Role.ADMIN:
+        return True
     account = server.manager.accounts.get(request.path_params.get("cid", ""))
     if rule is None or rule.shop is not Shop.PATH or account is None:
         return False
     return (server.authorization.permission_on(who, account) or 0) < rule.permission
 
 
-async def _keep(server: Server, op_id: str, response: Response) -> bool:
-    """Store the answer and return whether that worked. If not, a repeated request finds the result by its op id."""
-    headers = tuple((name, value) for name, value in response.headers.items() if name != "content-length")
-    answer = StoredAnswer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
+async def _keep(server: Server, op_id: str, request: Request, response: Response) -> bool:
+    """Store the answer, without what it shows once, and return whether that worked.
+
+    If not, a repeated request finds the result by its op id.
+    """
+    headers = tuple((name, value) for name, value in response.headers.items() if name not in _NOT_KEPT)
+    body = bytes(response.body).decode()
+    if response.status_code < 300:
+        body = to_keep(request.scope["route"].response_model, body)
+    answer = StoredAnswer(status=response.status_code, headers=headers, body=body)
     try:
         async with asyncio.timeout(server.settings.database_deadline_seconds):
             await server.idempotency_keys.keep(op_id, answer)

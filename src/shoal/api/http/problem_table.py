@@ -79,6 +79,7 @@ _ROWS = (
     Problem("account_exists/foreign", 400),
     Problem("account_vanishing", 409),
     Problem("removed_since", 409),
+    Problem("answer_lost", 409),
     Problem("duplicate_unb", 409, ("id",)),
     Problem("unknown_number", 404),
     Problem("other_holder", 409, ("number",)),

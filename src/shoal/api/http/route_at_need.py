@@ -42,9 +42,12 @@ class RouteAtNeed(APIRoute):
         except BaseException:
             self._options = options
             raise
-        if is_for_tokens(self):
-            self.openapi_extra = {"security": [{_SCHEME: []}], **(self.openapi_extra or {})}
+        self.openapi_extra = {**self._documented(), **(self.openapi_extra or {})}
         return getattr(self, name)
+
+    def _documented(self) -> dict[str, Any]:
+        """Return what the document says of the route, besides what FastAPI finds."""
+        return {"security": [{_SCHEME: []}]} if is_for_tokens(self) else {}
 
     @property
     def is_ready(self) -> bool:

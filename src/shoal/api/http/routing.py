@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from shoal.api.http.direct_routes import DirectRoute
+from shoal.api.http.idempotency import ChangingRoute
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ def is_answered_at_once(function: Callable[..., Any]) -> bool:
 class Routes(APIRouter):
     """A router whose operation ids are the names of the functions."""
 
-    def __init__(self, *, route_class: type[DirectRoute] = DirectRoute, **values: Any) -> None:
+    def __init__(self, *, route_class: type[ChangingRoute] = ChangingRoute, **values: Any) -> None:
         super().__init__(generate_unique_id_function=_operation_id, route_class=route_class, **values)
 
 

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from shoal.api.http.caller import Me, Origin, TheServer, actor_of, generations_of
 from shoal.api.http.goods_caller import TheBy
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import IfMatch
@@ -34,7 +33,7 @@ from shoal.auth.users import User
 from shoal.clock import now_ms
 from shoal.errors import StaleGeneration
 
-routes = Routes(tags=["models"], route_class=ChangingRoute)
+routes = Routes(tags=["models"])
 
 ProviderId = Annotated[int, Path(ge=1, le=2**53, description="The provider's id.", examples=[2])]
 _ONE = problems(401, 403, 404, 422, 503)

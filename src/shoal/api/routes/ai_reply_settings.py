@@ -13,7 +13,6 @@ from shoal.accounts.model_settings import MAX_ITEM_FACTS_CHARACTERS, MAX_TURNS, 
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
 from shoal.api.http.changes import changed
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import Text, body_example
@@ -26,7 +25,7 @@ from shoal.assistant.providers import Provider, UnknownProvider, checked_base_ur
 from shoal.errors import Conflict, InvalidInput
 from shoal.maintenance.moving.plan_models import fen_of
 
-routes = Routes(tags=["replies"], route_class=ChangingRoute)
+routes = Routes(tags=["replies"])
 
 _SAVED: Final = "AI回复设置更新成功"
 _TRIED: Final = "AI回复测试成功"

@@ -10,7 +10,6 @@ from fastapi import Path, Query
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import TheCaller, TheServer, WhoReadsNamed, WhoRepliesNamed
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import NO_NUL, Limit
@@ -29,7 +28,7 @@ from shoal.messages.manual_sending import NotSent
 from shoal.messages.model_source import RunState
 from shoal.messages.outgoing import OutgoingMessage
 
-routes = Routes(tags=["assistant"], route_class=ChangingRoute)
+routes = Routes(tags=["assistant"])
 
 RunId = Annotated[int, Path(ge=1, le=2**53, description="The run's id.", examples=[7])]
 _ONE_RUN = problems(400, 401, 403, 404, 409, 413, 422, 503)

@@ -11,7 +11,6 @@ from shoal.accounts.account import Account
 from shoal.accounts.model_settings import MODEL_SETTINGS, ModelMode
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.ai_settings import (
@@ -27,7 +26,7 @@ from shoal.assistant.budget import day_of, tokens_today
 from shoal.assistant.provider_standing import lack_of
 from shoal.clock import now_ms
 
-routes = Routes(tags=["assistant"], route_class=ChangingRoute)
+routes = Routes(tags=["assistant"])
 
 
 @routes.get("/cookies/{cid}/ai", summary="Get the settings of a shop's model", responses=READING_ONE)

@@ -20,6 +20,7 @@ from shoal.api.http.caller import (
     origin_for,
     require_no_guessing,
 )
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
@@ -177,6 +178,7 @@ async def note_sign_out(server: Server, user: User, origin: str) -> None:
 
 
 @routes.post("/login", summary="Sign in", dependencies=[ANYBODY], responses=problems(400, 413, 422, 503))
+@ignores_keys
 async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
     """Sign in. A refused login is answered with 200 and `success: false`; `code` gives the reason.
 
@@ -231,6 +233,7 @@ async def verify(request: Request, who: MaybePrincipal) -> VerifyAnswer:
 
 
 @routes.post("/logout", summary="Sign out", dependencies=[ANYBODY], responses=problems(429, 503))
+@ignores_keys
 async def logout(server: TheServer, token: SessionToken, who: MaybePrincipal, origin: Origin) -> MessageAnswer:
     """End the session of this token. The answer is the same when there is no session."""
     if token is not None:

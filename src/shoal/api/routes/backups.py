@@ -11,7 +11,6 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, TheServer
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import body_example
@@ -24,7 +23,7 @@ from shoal.maintenance.backup.keeping import Keep
 from shoal.maintenance.backup.listing import BackupFile, backup_files, written_bytes
 from shoal.notices.server_watch import note_backup
 
-routes = Routes(tags=["system"], route_class=ChangingRoute)
+routes = Routes(tags=["system"])
 
 
 class BackupOutcome(BaseModel):

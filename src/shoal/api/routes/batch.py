@@ -12,7 +12,7 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.status_batch import BatchResult
 from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
-from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
+from shoal.api.http.idempotency import PASSING, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -26,7 +26,7 @@ from shoal.auth.permission import Permission
 from shoal.errors import Forbidden, InvalidInput, UnknownAccount
 from shoal.language.choice import Language, language_of
 
-routes = Routes(tags=["accounts"], route_class=ChangingRoute)
+routes = Routes(tags=["accounts"])
 
 MOST_NAMED = 20
 """How many accounts a refusal names."""

@@ -16,7 +16,7 @@ from shoal.accounts.edits import Edit
 from shoal.accounts.journal import PARTS, differences
 from shoal.accounts.status_batch import BatchResult
 from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
-from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
+from shoal.api.http.idempotency import PASSING, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import is_done, require_own_goods
@@ -31,7 +31,7 @@ from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput, ShoalError
 from shoal.language.choice import Language, language_of
 
-routes = Routes(tags=["accounts"], route_class=ChangingRoute)
+routes = Routes(tags=["accounts"])
 
 MOST_SHOWN = 120
 """How many characters of a text a preview shows."""

@@ -15,7 +15,7 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.undo import undo
 from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
-from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
+from shoal.api.http.idempotency import PASSING, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -28,7 +28,7 @@ from shoal.api.server import Server
 from shoal.errors import InvalidInput, ShoalError
 from shoal.language.choice import Language, language_of
 
-routes = Routes(tags=["history"], route_class=ChangingRoute)
+routes = Routes(tags=["history"])
 
 UNDONE_AT_ONCE = 50
 """How many accounts are changed back at a time."""

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import Origin, TheServer, WhoManages, actor_of
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
@@ -21,7 +20,7 @@ from shoal.auth.users import Role
 from shoal.errors import Forbidden
 from shoal.maintenance.forgotten_buyers import ForgottenBuyers, Shop
 
-routes = Routes(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"])
 
 BuyerId = Annotated[str, Path(description="The site's number of the buyer.", max_length=64, examples=["2200000000099"])]
 _COUNTS: dict[str, Any] = {"accounts": 1, "chats": 1, "messages": 12, "sendings": 7, "orders": 1}

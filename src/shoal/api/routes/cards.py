@@ -12,7 +12,6 @@ from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import AccountToChange, TheServer
 from shoal.api.http.card_caller import CallerOfShops, CardToChange, CardToRead
 from shoal.api.http.goods_caller import TheBy, WhoAddsGoods, WhoListsGoods
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.delivery_rules import remade, shops_with
@@ -40,7 +39,7 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_states import UnitState
 from shoal.messages.picture_formats import measure
 
-routes = Routes(tags=["goods"], route_class=ChangingRoute)
+routes = Routes(tags=["goods"])
 _CREATED, _CHANGED, _DELETED = "卡券创建成功", "卡券更新成功", "卡券删除成功"
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import Header, Path, Response
 from fastapi.encoders import jsonable_encoder
 
-from shoal.api.http.caller import AcceptLanguage, Me, Origin, TheServer, actor_of, generations_of
-from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.caller import AcceptLanguage, Me, Origin, TheNote, TheServer, actor_of, generations_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.channels import (
@@ -41,7 +40,7 @@ from shoal.notices.channels import Channel
 from shoal.notices.subscriptions import Subscription
 from shoal.notices.transport import Level, Message, Outcome, answer_text
 
-routes = Routes(tags=["notices"], route_class=ChangingRoute)
+routes = Routes(tags=["notices"])
 
 ChannelId = Annotated[int, Path(ge=1, le=2**53, description="The channel's id.", examples=[3])]
 IfMatch = Annotated[
@@ -71,12 +70,16 @@ async def list_channels(server: TheServer, me: Me, *, accept_language: AcceptLan
 
 
 @routes.post("/channels", summary="Add a channel", responses=problems(400, 401, 403, 409, 413, 422, 503))
-async def add_channel(body: ChannelBody, server: TheServer, me: Me, origin: Origin, response: Response) -> ChannelShape:
+async def add_channel(
+    body: ChannelBody, server: TheServer, me: Me, origin: Origin, also: TheNote, response: Response
+) -> ChannelShape:
     """Add a channel. It tells about everything until `PUT /channels/{channel_id}/subscriptions` names what.
 
     A service inside the server's network (ntfy or Gotify at home) needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
     """
-    made = await server.notices.channels.create(me.id, body.service, _plain(body.fields), _values(body))
+    made = await server.notices.channels.create(
+        me.id, body.service, _plain(body.fields), _values(body), also=lambda connection, _: also(connection)
+    )
     await note_change(server, me, origin, AuditEvent.CHANNEL_ADDED, made)
     return _answered(response, made)
 

@@ -10,7 +10,6 @@ from fastapi import Depends, Path
 from shoal.accounts.account import Account
 from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, ThePermission, TheServer, known
 from shoal.api.http.changes import require_current
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.chats import ChatId
@@ -37,7 +36,7 @@ from shoal.errors import InvalidInput
 from shoal.messages.chat_status import NO_ASSIGNEE
 from shoal.messages.chat_work import WorkChange
 
-routes = Routes(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"])
 
 LONGEST_SNOOZE_MS: Final = 366 * 86_400_000
 TheReader = Annotated[Principal, Depends(known)]

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
@@ -26,7 +25,7 @@ from shoal.messages.chat_status import NO_ASSIGNEE, ChatFilter, Reader
 from shoal.messages.chats import Chat
 from shoal.messages.takeovers import Takeover, TakeoverReason
 
-routes = Routes(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"])
 
 ChatId = Annotated[
     str, Path(pattern=r"^[0-9A-Za-z._-]{1,128}$", description="The chat's id on the site.", examples=["59000001"])

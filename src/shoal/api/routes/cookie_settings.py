@@ -15,7 +15,6 @@ from shoal.api.http.caller import (
     TheServer,
 )
 from shoal.api.http.changes import changed, facts_of, made
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_secret
@@ -24,7 +23,7 @@ from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, DesiredBody
 from shoal.auth.permission import permission_missing, permission_to_change
 from shoal.errors import InvalidInput
 
-routes = Routes(tags=["account settings"], route_class=ChangingRoute)
+routes = Routes(tags=["account settings"])
 
 
 class AutoConfirmAnswer(BaseModel):

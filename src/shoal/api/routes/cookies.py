@@ -21,7 +21,7 @@ from shoal.api.http.caller import (
     WhoReads,
 )
 from shoal.api.http.changes import changed, removed
-from shoal.api.http.idempotency import ChangingRoute, leave_open
+from shoal.api.http.idempotency import leave_open
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.http.routing import Routes, answered_at_once
 from shoal.api.http.states_elsewhere import looked_elsewhere, observed_now
@@ -39,7 +39,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.errors import Conflict, Forbidden, InvalidInput
 
-routes = Routes(tags=["accounts"], route_class=ChangingRoute)
+routes = Routes(tags=["accounts"])
 
 
 class CheckAnswer(BaseModel):

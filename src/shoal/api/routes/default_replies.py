@@ -10,14 +10,13 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from shoal.accounts.account import Account
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
 from shoal.api.http.changes import changed, require_current
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import DefaultReplyBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.messages.decisions import forget_once_replies
 
-routes = Routes(tags=["default replies"], route_class=ChangingRoute)
+routes = Routes(tags=["default replies"])
 
 _EXAMPLE: dict[str, Any] = {"enabled": True, "reply_content": "在的，请说", "reply_once": False}
 

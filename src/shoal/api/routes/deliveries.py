@@ -14,7 +14,6 @@ from shoal.accounts.delivery_edits import Values
 from shoal.accounts.delivery_rule import Deliveries
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made, untouched
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import is_done, require_own_goods
@@ -30,7 +29,7 @@ from shoal.api.schemas.deliveries import (
 from shoal.api.schemas.responses import etag_of
 from shoal.api.server import Server
 
-routes = Routes(tags=["deliveries"], route_class=ChangingRoute)
+routes = Routes(tags=["deliveries"])
 
 Mode = Annotated[
     Literal["replace", "merge"],

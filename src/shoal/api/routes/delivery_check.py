@@ -11,6 +11,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import folded_spec
 from shoal.api.advice import advice_on
 from shoal.api.http.caller import ReadAccount, TheServer
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import stock_of_rules
@@ -118,6 +119,7 @@ async def check_deliveries(account: ReadAccount, server: TheServer, language: Th
 @routes.post(
     "/cookies/{cid}/deliveries/try", summary="Rehearse a purchase", responses=problems(400, 401, 404, 413, 422, 503)
 )
+@ignores_keys
 async def try_purchase(
     body: TriedPurchaseBody, account: ReadAccount, server: TheServer, language: TheLanguage
 ) -> TriedPurchase:

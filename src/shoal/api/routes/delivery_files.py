@@ -12,7 +12,6 @@ from shoal.accounts.delivery_edits import MAX_DELIVERY_RULES
 from shoal.accounts.delivery_table import COLUMNS, SHEET, delivery_table, rules_of_table
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import TABLE, row_errors, table_answer
@@ -29,7 +28,7 @@ from shoal.sheets.csv_rows import CSV
 from shoal.sheets.csv_tables import read_csv, written_csv
 from shoal.sheets.xlsx import XLSX, Fault, Table, UnusableRows
 
-routes = Routes(tags=["deliveries"], route_class=ChangingRoute)
+routes = Routes(tags=["deliveries"])
 
 _ZIP = b"PK"
 _FILE = {"schema": {"type": "string", "format": "binary"}}

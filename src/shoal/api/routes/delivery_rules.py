@@ -14,7 +14,6 @@ from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.api.http.caller import TheServer
 from shoal.api.http.card_caller import CallerOfShops
 from shoal.api.http.goods_caller import WhoAddsGoods, WhoListsGoods
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.cards import CardDone, CardRuleBody, CardRuleShape, Made, card_rule_shape
@@ -26,7 +25,7 @@ from shoal.goods.card_rules import CardRule, card_rules, rule_id
 from shoal.goods.cards import Card
 from shoal.goods.goods import Goods, UnknownGoods
 
-routes = Routes(tags=["goods"], route_class=ChangingRoute)
+routes = Routes(tags=["goods"])
 RuleId = Annotated[int, Path(ge=1, le=2**53, description="The id of the rule, from the list.", examples=[163511209731])]
 
 

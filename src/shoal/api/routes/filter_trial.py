@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from shoal.accounts.answer_settings import ANSWER_SETTINGS
 from shoal.api.http.caller import ReadAccount
 from shoal.api.http.disconnects import while_here
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.chat_requests import TryFilterBody
@@ -30,6 +31,7 @@ class FilterTried(BaseModel):
     summary="Test the output filter with a text",
     responses=problems(400, 401, 404, 413, 422, 503),
 )
+@ignores_keys
 async def try_filter(request: Request, body: TryFilterBody, account: ReadAccount) -> FilterTried:
     """Return what the output filter finds in a text. Nothing is sent or stored.
 

@@ -11,7 +11,6 @@ from fastapi.encoders import jsonable_encoder
 from shoal.accounts.delivery_rule import CODES
 from shoal.api.http.caller import TheServer, generations_of
 from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy, WhoAddsGoods, WhoListsGoods
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import require_length
@@ -36,7 +35,7 @@ from shoal.goods.suppliers import Supplier
 from shoal.goods.unit_states import UnitState
 from shoal.messages.pictures import is_kept
 
-routes = Routes(tags=["goods"], route_class=ChangingRoute)
+routes = Routes(tags=["goods"])
 
 IfMatch = Annotated[
     str | None,

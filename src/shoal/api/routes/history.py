@@ -14,7 +14,6 @@ from shoal.accounts.journal import TIMES_DIFFER_MS, JournalEntry, changes_betwee
 from shoal.accounts.undo import undo
 from shoal.api.http.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
 from shoal.api.http.changes import changed
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import is_done, require_own_goods
@@ -26,7 +25,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission, permission_to_change
 from shoal.errors import InvalidInput, StaleGeneration
 
-routes = Routes(tags=["history"], route_class=ChangingRoute)
+routes = Routes(tags=["history"])
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of rows.")]
 Cursor = Annotated[

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import Origin, TheServer, actor_of, signed_in
-from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import Asks, RouteRule, ruled
 from shoal.api.http.routing import Routes
@@ -39,9 +39,7 @@ from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden
 from shoal.language.folding import folded
 
-_looking = Routes(tags=["moving"])
-"""Without idempotency keys: to look twice changes nothing, and a large body is not held in memory to compare it."""
-routes = Routes(tags=["moving"], route_class=ChangingRoute)
+routes = Routes(tags=["moving"])
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _FILE = {"requestBody": {"required": True, "content": _BYTES}}
 
@@ -72,12 +70,13 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
         raise HTTPException(400) from None  # the client is gone and receives no answer
 
 
-@_looking.post(
+@routes.post(
     "/imports/plans",
     summary="Look at a file of another system",
     responses=problems(400, 401, 403, 413, 422, 429, 503),
     openapi_extra=_FILE,
 )
+@ignores_keys
 async def plan_import(
     request: Request,
     server: TheServer,
@@ -199,6 +198,3 @@ async def start_imported(
         )
 
     return started_shape(await server.moving.start(me, run_id, caller_of=caller_of), language)
-
-
-routes.routes.extend(_looking.routes)  # used as it is: an included router computes its routes again

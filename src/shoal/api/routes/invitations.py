@@ -11,13 +11,15 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel
 
-from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of, address_of, origin_for
+from shoal.api.http.caller import Administrator, Origin, TheNote, TheServer, actor_of, address_of, origin_for
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
 from shoal.api.routes.history import NO_NUL
 from shoal.api.schemas.responses import PermissionWord, example, maybe_rfc3339, permission_word, rfc3339
+from shoal.api.schemas.shown_once import ShownOnce
 from shoal.api.schemas.user_requests import InvitationBody, InvitedShopBody, JoinBody, LinkBody
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
@@ -84,10 +86,11 @@ class InvitationShape(BaseModel):
     shops: list[InvitedShopShape]
 
 
-class NewLinkAnswer(InvitationShape):
+class NewLinkAnswer(InvitationShape, ShownOnce):
     """A new link: its ``path`` on the console's address, and the token. Both are shown only once."""
 
-    model_config = example(**_LINK, path=f"{JOIN_PATH}#x3C9…", token="x3C9…")  # noqa: S106  an example
+    model_config = example(**_LINK, path=f"{JOIN_PATH}#x3C9…", token="x3C9…", already_shown=False)  # noqa: S106  an example
+    secrets = ("path", "token")
     path: str
     token: str
 
@@ -137,7 +140,7 @@ async def get_invitations(server: TheServer, me: Administrator) -> InvitationLis
 
 @routes.post("/invitations", summary="Create an invitation", responses=problems(400, 401, 403, 413, 422, 503))
 async def create_invitation(
-    body: InvitationBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
+    body: InvitationBody, server: TheServer, me: Administrator, origin: Origin, also: TheNote, _: NoStore
 ) -> NewLinkAnswer:
     """Create a link by which one new user chooses a name and a password. The link is shown only once.
 
@@ -150,6 +153,7 @@ async def create_invitation(
         email=body.email,
         invited_by=me.id,
         shops=await _invited(server, me, body.shops),
+        also=also,
     )
     facts: dict[str, Any] = {"shops": len(link.shops)} if link.shops else {}
     await server.audit_log.record(
@@ -193,6 +197,7 @@ async def revoke_invitation(
 @routes.post(
     "/join/look", summary="Check a link", dependencies=[ANYBODY], responses=problems(400, 404, 413, 422, 429, 503)
 )
+@ignores_keys
 async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: NoStore) -> LinkAnswer:
     """Return the purpose of a link before it is used."""
     async with _guessing(server, request):

@@ -8,7 +8,6 @@ from fastapi import Path
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheServer
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.item_pages import ItemPageShape, item_page_shape
@@ -18,7 +17,7 @@ from shoal.cluster.nodes import Nodes
 from shoal.messages.manual_sending import NotConnected
 from shoal.orders.item_pages import ItemPages
 
-routes = Routes(tags=["items"], route_class=ChangingRoute)
+routes = Routes(tags=["items"])
 
 ItemId = Annotated[
     str, Path(description="The item's id on the site.", examples=["700000000001"], pattern="^[0-9]{1,32}$")

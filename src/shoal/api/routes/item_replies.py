@@ -15,7 +15,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.item_setting import ItemSetting
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoOperatesNamed, WhoReads
 from shoal.api.http.changes import changed
-from shoal.api.http.idempotency import ChangingRoute, leave_open
+from shoal.api.http.idempotency import leave_open
 from shoal.api.http.openapi_errors import CHANGING_RULES, READING, READING_COMPAT, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import ItemRepliesBody, ItemReplyBody
@@ -24,7 +24,7 @@ from shoal.api.server import Server
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput, ShoalError, StoreError
 
-routes = Routes(tags=["item replies"], route_class=ChangingRoute)
+routes = Routes(tags=["item replies"])
 
 ItemId = Annotated[str, Path(description="The item's id on the site.", examples=["700000000001"])]
 _EXAMPLE = {

@@ -10,14 +10,13 @@ from pydantic import BaseModel
 from shoal.accounts.item_setting import ItemSetting
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import changed, facts_of, made
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import ItemBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, ItemShape, etag_of, example, item_shape
 from shoal.errors import InvalidInput
 
-routes = Routes(tags=["items"], route_class=ChangingRoute)
+routes = Routes(tags=["items"])
 
 ItemId = Annotated[str, Path(description="The item's id on the site.", examples=["700000000001"])]
 

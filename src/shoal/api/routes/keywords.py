@@ -13,7 +13,6 @@ from shoal.accounts.edits import image_keyword
 from shoal.api.http.caller import AccountToChange, AccountToRead, RulesToChange, RulesToRead, TheCaller, TheServer
 from shoal.api.http.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
@@ -29,7 +28,7 @@ from shoal.rules.keyword_xlsx import COLUMNS, EXAMPLES, HEADS, SHEET, keyword_ro
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule import MAX_RULES, Part, Rule, RuleKind
 
-routes = Routes(tags=["keywords"], route_class=ChangingRoute)
+routes = Routes(tags=["keywords"])
 
 
 class KeywordShape(BaseModel):

@@ -15,6 +15,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.auth import MessageAnswer, change_password, note_recovery_code
 from shoal.api.routes.invitations import NoStore
 from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.shown_once import ShownOnce
 from shoal.api.schemas.user_requests import ChangePasswordBody, CodeBody, ProofAndCodeBody, ProofBody
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
@@ -45,21 +46,24 @@ class MeAnswer(BaseModel):
     recovery_codes_left: int
 
 
-class SeedAnswer(BaseModel):
+class SeedAnswer(ShownOnce):
     """The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code."""
 
     model_config = example(
-        secret="JBSWY3DPEHPK3PXP…", uri="otpauth://totp/Shoal:ann?secret=…", picture="data:image/svg+xml;…"  # noqa: S106
+        secret="JBSWY3DPEHPK3PXP…", uri="otpauth://totp/Shoal:ann?secret=…", picture="data:image/svg+xml;…",  # noqa: S106
+        already_shown=False,
     )  # fmt: skip
+    secrets = ("secret", "uri", "picture")
     secret: str
     uri: str
     picture: str
 
 
-class RecoveryCodesAnswer(BaseModel):
+class RecoveryCodesAnswer(ShownOnce):
     """Recovery codes, for a lost authenticator app. They are shown only once; each works once."""
 
-    model_config = example(recovery_codes=["mq3w-8xkd-pz2n-h7ab", "…"])
+    model_config = example(recovery_codes=["mq3w-8xkd-pz2n-h7ab", "…"], already_shown=False)
+    secrets = ("recovery_codes",)
     recovery_codes: list[str]
 
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from shoal.api.http.caller import ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
@@ -26,7 +25,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, LoggedMessage
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 
-routes = Routes(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"])
 
 _SENDING = {
     "id": 9, "kind": "reply", "part": 0, "text": "在的", "has_units": False, "image_url": "",

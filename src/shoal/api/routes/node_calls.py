@@ -13,6 +13,7 @@ from fastapi import HTTPException, Request, Response
 from shoal.accounts.account import Account
 from shoal.accounts.ownership import NOT_OWNER
 from shoal.api.http.caller import TheServer
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.metrics.whole_page import FIGURES, answer_figures
@@ -70,6 +71,7 @@ class _NotHere(ShoalError):
 
 
 @routes.post(PATH + "/{operation}", dependencies=[ANYBODY])
+@ignores_keys
 async def answer_call(operation: str, request: Request, server: TheServer) -> Response:
     """Carry out an operation for another server, which signs it by the key that all share. No person calls this."""
     calls = server.node_calls

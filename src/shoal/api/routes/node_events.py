@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from shoal.accounts.events import Event
 from shoal.api.http.caller import TheServer
 from shoal.api.http.event_feed import QUEUE_LIMIT
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.server import Server
@@ -28,6 +29,7 @@ BATCH_SECONDS = 0.01
 
 
 @routes.post(f"{STREAM_PATH}/{EVENTS}", dependencies=[ANYBODY])
+@ignores_keys
 async def stream_events(request: Request, server: TheServer) -> StreamingResponse:
     """Tell another server what happens here, until it leaves. It signs by the key that all share; no person calls."""
     calls, published_ids = server.node_calls, server.published_ids

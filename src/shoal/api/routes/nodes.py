@@ -8,7 +8,6 @@ from fastapi import Path
 from pydantic import BaseModel, Field
 
 from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example, rfc3339
@@ -17,7 +16,7 @@ from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.users import User
 from shoal.cluster.nodes import NodeFacts
 
-routes = Routes(tags=["system"], route_class=ChangingRoute)
+routes = Routes(tags=["system"])
 
 NodeName = Annotated[
     str, Path(max_length=60, description="The server's name: SHOAL_NODE; of one with workers, for all of them.")

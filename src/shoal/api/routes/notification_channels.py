@@ -8,8 +8,7 @@ from typing import Annotated
 
 from fastapi import Path, Request
 
-from shoal.api.http.caller import Me, Origin, TheServer
-from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.caller import Me, Origin, TheNote, TheServer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import ChannelId, note_change
@@ -36,7 +35,7 @@ from shoal.notices.old_channels import changed_fields, fields_of_old, shown_conf
 from shoal.notices.services import Fields, Service
 from shoal.notices.subscriptions import Subscription
 
-routes = Routes(tags=["notices"], route_class=ChangingRoute)
+routes = Routes(tags=["notices"])
 
 Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"])]
 NotificationId = Annotated[int, Path(ge=1, le=2**53, description="The `id` of a message notification.")]
@@ -53,7 +52,7 @@ async def list_notification_channels(server: TheServer, me: Me) -> list[Notifica
 
 @routes.post("/notification-channels", summary="Add a channel (older system)", responses=_CHANGE)
 async def add_notification_channel(
-    body: NotificationChannelBody, server: TheServer, me: Me, origin: Origin
+    body: NotificationChannelBody, server: TheServer, me: Me, origin: Origin, also: TheNote
 ) -> NotificationChannelMade:
     """Add a channel. It tells about nothing until `POST /message-notifications/{cid}` names an account.
 
@@ -62,7 +61,9 @@ async def add_notification_channel(
     """
     service, fields = fields_of_old(body.type, body.config)
     nothing, values = Subscription(nothing=True), {"name": body.name}
-    made = await server.notices.channels.create(me.id, service.name, fields, values, subscription=nothing)
+    made = await server.notices.channels.create(
+        me.id, service.name, fields, values, subscription=nothing, also=lambda connection, _: also(connection)
+    )
     await note_change(server, me, origin, AuditEvent.CHANNEL_ADDED, made)
     return NotificationChannelMade(id=made.id)
 

@@ -85,7 +85,8 @@ async def _decided(server: Server, who: Principal, op_id: str, *, undecided: boo
     if record is not None:
         return OpAnswer(state="applied", generation=record.generation, rev=record.rev)
     if keyed is not None and not colon:  # each part of a batch has an op; the batch itself has only an answer
-        if keyed.answer is not None and keyed.answer.status < 300:
+        answered = keyed.answer is not None and keyed.answer.status < 300
+        if answered or await server.idempotency_keys.is_noted_done(stored):
             return OpAnswer(state="applied")
         unrecorded = keyed.answer is None and _LEAVES_ENTRY.fullmatch(keyed.path) is None
         undecided = undecided or unrecorded or await server.idempotency_keys.begun(stored)

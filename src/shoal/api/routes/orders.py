@@ -23,7 +23,6 @@ from shoal.api.http.caller import (
 )
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
@@ -49,7 +48,7 @@ from shoal.orders.order_rows import PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, ENDS, FREE_SHIPPING_OFF, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why
 
-routes = Routes(tags=["orders"], route_class=ChangingRoute)
+routes = Routes(tags=["orders"])
 
 COMPAT_LIMIT = 10_000
 SERVE_WAIT_SECONDS = 5.0

@@ -8,7 +8,6 @@ from fastapi import Depends, File, Path, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal.api.http.caller import TheServer, who_replies
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
@@ -18,7 +17,7 @@ from shoal.auth.permission import Permission, permission_missing
 from shoal.messages.picture_formats import measure
 from shoal.messages.pictures import URL_PREFIX
 
-routes = Routes(tags=["rules"], route_class=ChangingRoute)
+routes = Routes(tags=["rules"])
 
 _HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",

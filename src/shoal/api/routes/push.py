@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Me, TheServer
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import Text, body_example
@@ -14,7 +13,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.notices.page_alerts import PageAlerts
 
-routes = Routes(tags=["notices"], route_class=ChangingRoute)
+routes = Routes(tags=["notices"])
 
 
 class PushKeyAnswer(BaseModel):

@@ -20,6 +20,7 @@ from shoal.api.http.caller import (
     actor_of,
     most_shops,
 )
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -37,7 +38,6 @@ from shoal.language.catalogue import translate
 from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["QR login"])
-"""No ``ChangingRoute``: it would store the answers, and a code is valid only briefly."""
 
 LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]
 _BORDER_MODULES = 4
@@ -128,6 +128,7 @@ class OldCooldownReset(BaseModel):
 
 
 @routes.post("/qr-logins", summary="Start a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@ignores_keys
 async def begin_qr_login(
     body: QrLoginBody, server: TheServer, who: WhoAddsNamed, origin: Origin, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -184,6 +185,7 @@ async def cancel_qr_login(
 
 
 @routes.post("/qr-login/generate", summary="Start a QR login (old path)", responses=problems(401, 403, 422, 503))
+@ignores_keys
 async def generate_qr_code(
     server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
 ) -> OldQrCode:

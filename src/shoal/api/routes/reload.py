@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from shoal.accounts.drift import Difference
 from shoal.api.http.caller import AcceptLanguage, Administrator, TheServer
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -65,6 +66,7 @@ class ReloadAnswer(BaseModel):
         **problems(401, 403, 422, 503),
     },
 )
+@ignores_keys
 async def reload_cache(
     server: TheServer,
     me: Administrator,

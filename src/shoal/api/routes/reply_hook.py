@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from shoal.api.http.caller import TheServer, WhoRepliesNamed
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
@@ -41,6 +42,7 @@ class ReplyHookAnswer(BaseModel):
 @routes.post(
     "/xianyu/reply", summary="Get the reply to a message", responses=problems(400, 401, 403, 404, 413, 422, 503)
 )
+@ignores_keys
 async def get_reply_words(
     body: ReplyHookBody, server: TheServer, who: WhoRepliesNamed, request: Request
 ) -> ReplyHookAnswer:

@@ -8,7 +8,6 @@ from functools import partial
 from shoal.accounts.account import Account
 from shoal.api.http.caller import TheServer
 from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.items_anywhere import items_of
@@ -28,7 +27,7 @@ from shoal.language.choice import Language
 from shoal.orders.order_lists import buyer_names
 from shoal.orders.waiting_orders import WaitingOrder, WaitingOrders
 
-routes = Routes(tags=["goods"], route_class=ChangingRoute)
+routes = Routes(tags=["goods"])
 
 
 @routes.get("/goods/{goods_id}/waiting", summary="List waiting orders", responses={**READING_ONE, **problems(403)})

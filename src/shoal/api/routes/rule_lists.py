@@ -16,6 +16,7 @@ from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer, who_operates
 from shoal.api.http.changes import facts_of, untouched
 from shoal.api.http.disconnects import while_here
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
@@ -205,6 +206,7 @@ def _file_row(rule: Rule) -> dict[str, Any]:
     response_model=RulesRead,
     responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
+@ignores_keys
 async def read_rules(
     request: Request,
     server: TheServer,

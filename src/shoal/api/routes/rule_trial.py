@@ -12,6 +12,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.diagnosis import CheckName, Facts, diagnose
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.disconnects import while_here
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.large_responses import has_many_rules
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
@@ -85,6 +86,7 @@ class Tried(BaseModel):
 @routes.post(
     "/cookies/{cid}/try", summary="Test the rules with a message", responses=problems(400, 401, 404, 413, 422, 503)
 )
+@ignores_keys
 async def try_message(
     request: Request, body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage
 ) -> Tried:

@@ -12,7 +12,6 @@ from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
@@ -38,7 +37,7 @@ from shoal.language.choice import Language
 from shoal.language.folding import folded
 from shoal.rules.rule import Rule
 
-routes = Routes(tags=["rules"], route_class=ChangingRoute)
+routes = Routes(tags=["rules"])
 
 RuleId = Annotated[str, Path(description="The rule's `id` in the list.", examples=["5f2b9c0d1e3a4b6c"])]
 

@@ -11,14 +11,13 @@ from pydantic import BaseModel, Field
 from shoal.accounts.account import MAX_ID_CHARACTERS, Account, AccountState
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 
-routes = Routes(tags=["system"], route_class=ChangingRoute)
+routes = Routes(tags=["system"])
 
 Number = Annotated[
     str,

@@ -21,7 +21,6 @@ from shoal.api.http.caller import (
     wrong_token,
 )
 from shoal.api.http.changes import require_current
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
@@ -40,7 +39,7 @@ from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.pictures import require_showable
 from shoal.messages.sender import OutgoingMessage, Sent
 
-routes = Routes(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"])
 
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 _FIELDS = ("cookie_id", "chat_id", "to_user_id", "message")

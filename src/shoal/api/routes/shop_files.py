@@ -15,7 +15,7 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.delivery_rule import Deliveries
 from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed, WhoReadsNamed, actor_of
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
+from shoal.api.http.idempotency import PASSING, leave_open
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
@@ -43,7 +43,7 @@ from shoal.maintenance.shop_file.sections import Faults
 from shoal.maintenance.shop_file.shapes import schema
 from shoal.maintenance.shop_file.yaml_values import FileFault, UnusableFile
 
-routes = Routes(tags=["accounts"], route_class=ChangingRoute)
+routes = Routes(tags=["accounts"])
 
 SCHEMA_PATH = "/shops.schema.json"
 YAML = "application/yaml"

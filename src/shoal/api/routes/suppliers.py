@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from shoal.api.http.caller import TheServer
 from shoal.api.http.goods_caller import GoodsToChange, TheBy
-from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.suppliers import SupplierTried, SupplierTryBody, tried_shape
 from shoal.goods.suppliers import shown_request
 
-routes = Routes(tags=["goods"], route_class=ChangingRoute)
+routes = Routes(tags=["goods"])
 
 
 @routes.post(

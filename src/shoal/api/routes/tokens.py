@@ -8,12 +8,13 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.accounts.events import AccessChanged
-from shoal.api.http.caller import Administrator, Me, Origin, TheServer, actor_of
+from shoal.api.http.caller import Administrator, Me, Origin, TheNote, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NoStore
 from shoal.api.routes.users import UserId
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.shown_once import ShownOnce
 from shoal.api.schemas.user_requests import NewTokenBody
 from shoal.api.server import Server
 from shoal.auth.api_tokens import ApiToken
@@ -25,7 +26,6 @@ from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 
 routes = Routes(tags=["tokens"])
-"""No ``ChangingRoute``: it would store the answers, and a token is shown only once."""
 
 TokenId = Annotated[int, Path(description="The token's id.", ge=1, le=2**63 - 1, examples=[3])]
 Scope = Literal["read", "reply", "operate", "manage"]
@@ -78,10 +78,11 @@ class UserTokenList(BaseModel):
     next: str | None = None
 
 
-class NewTokenAnswer(TokenShape):
+class NewTokenAnswer(TokenShape, ShownOnce):
     """The new token, shown only once."""
 
-    model_config = example(token="shoal_wK3…", **_TOKEN)  # noqa: S106  an example
+    model_config = example(token="shoal_wK3…", already_shown=False, **_TOKEN)  # noqa: S106  an example
+    secrets = ("token",)
     token: str
 
 
@@ -100,7 +101,9 @@ async def get_tokens(server: TheServer, me: Me) -> TokenList:
 
 
 @routes.post("/tokens", summary="Create an API token", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
-async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Origin, _: NoStore) -> NewTokenAnswer:
+async def create_token(
+    body: NewTokenBody, server: TheServer, me: Me, origin: Origin, also: TheNote, _: NoStore
+) -> NewTokenAnswer:
     """Create a token for a script. It may do what its scope allows, and never more than its user may.
 
     `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
@@ -111,7 +114,7 @@ async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Or
     for account_id in body.accounts or ():
         server.authorization.require(who, account_id, Permission.READ)
     token, made = await server.api_tokens.make(
-        me.id, body.name, SCOPES[body.scope], days=body.expires_days, only_accounts=body.accounts
+        me.id, body.name, SCOPES[body.scope], days=body.expires_days, only_accounts=body.accounts, also=also
     )
     await server.audit_log.record(
         AuditEvent.TOKEN_MADE,

@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Origin, TheServer
-from shoal.api.http.goods_caller import ByNow, GoodsToChange, GoodsToRead, GoodsToReveal, TheBy
-from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, GoodsToReveal, TheBy
+from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -62,9 +62,7 @@ from shoal.orders.unit_returns import UnitReturns
 from shoal.sheets.xlsx import MAX_ROWS, XLSX
 
 _importing = Routes(tags=["goods"], route_class=UnitsRoute)
-_changing = Routes(tags=["goods"], route_class=ChangingRoute)
 routes = Routes(tags=["goods"])
-"""Without idempotency keys: the answer to a reveal must not be stored."""
 
 MOST_NAMED: Final = 1_000
 """How many doubles, and how many refused lines, an answer names."""
@@ -192,8 +190,9 @@ async def list_units(
     summary="Reveal a unit",
     responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
+@ignores_keys
 async def reveal_unit(
-    body: ReasonBody, goods: GoodsToReveal, unit_id: UnitId, server: TheServer, by: ByNow, origin: Origin, _: NoStore
+    body: ReasonBody, goods: GoodsToReveal, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin, _: NoStore
 ) -> RevealedUnit:
     """Return a unit with its text. Who saw it and why is noted in the stock's history and in the audit log."""
     unit = await server.goods.units.reveal(goods, unit_id, by, reason=body.reason)
@@ -201,7 +200,7 @@ async def reveal_unit(
     return RevealedUnit(**unit_fields(unit), text=unit.text or "")
 
 
-@_changing.post("/goods/{goods_id}/units/{unit_id}/void", summary="Void a unit", responses=CHANGING)
+@routes.post("/goods/{goods_id}/units/{unit_id}/void", summary="Void a unit", responses=CHANGING)
 async def void_unit(
     body: ReasonBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
 ) -> UnitShape:
@@ -211,7 +210,7 @@ async def void_unit(
     return UnitShape(**unit_fields(unit))
 
 
-@_changing.post("/goods/{goods_id}/units/{unit_id}/return", summary="Mark a unit as returned", responses=CHANGING)
+@routes.post("/goods/{goods_id}/units/{unit_id}/return", summary="Mark a unit as returned", responses=CHANGING)
 async def return_unit(
     body: ReasonBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
 ) -> UnitShape:
@@ -221,7 +220,7 @@ async def return_unit(
     return UnitShape(**unit_fields(unit))
 
 
-@_changing.post("/goods/{goods_id}/units/{unit_id}/doubt", summary="Mark a unit as doubted", responses=CHANGING)
+@routes.post("/goods/{goods_id}/units/{unit_id}/doubt", summary="Mark a unit as doubted", responses=CHANGING)
 async def doubt_unit(
     body: ReasonBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
 ) -> UnitShape:
@@ -231,9 +230,7 @@ async def doubt_unit(
     return UnitShape(**unit_fields(unit))
 
 
-@_changing.post(
-    "/goods/{goods_id}/units/{unit_id}/give-back", summary="Give units of an order back", responses=CHANGING
-)
+@routes.post("/goods/{goods_id}/units/{unit_id}/give-back", summary="Give units of an order back", responses=CHANGING)
 async def give_back(
     body: GiveBackBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
 ) -> GivenBackUnits:
@@ -285,11 +282,10 @@ async def list_batches(goods: GoodsToRead, server: TheServer, cursor: Cursor = N
     return BatchList(items=[batch_shape(batch) for batch in found[:limit]], next=following)
 
 
-@_changing.post("/goods/{goods_id}/batches/{batch_id}/undo", summary="Undo an import", responses=CHANGING)
+@routes.post("/goods/{goods_id}/batches/{batch_id}/undo", summary="Undo an import", responses=CHANGING)
 async def undo_import(goods: GoodsToChange, batch_id: BatchId, server: TheServer, by: TheBy) -> BatchShape:
     """Delete the units of an import again, while an order can still get each of them. Voided ones stay."""
     return batch_shape(await server.goods.imports.undo(goods.id, batch_id, by))
 
 
-for part in (_importing, _changing):
-    routes.routes.extend(part.routes)  # used as it is: an included router computes its routes again
+routes.routes.extend(_importing.routes)  # used as it is: an included router computes its routes again

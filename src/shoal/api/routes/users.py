@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
 from shoal.accounts.change_path import Caller
-from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
+from shoal.api.http.caller import Administrator, Origin, TheNote, TheServer, actor_of, known_of
+from shoal.api.http.idempotency import leave_open
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
@@ -22,6 +23,7 @@ from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, UnknownUser
+from shoal.storage.idempotency_keys import Reservation
 
 routes = Routes(tags=["users"])
 
@@ -77,10 +79,12 @@ async def get_users(server: TheServer, _: Administrator) -> UserList:
 
 
 @routes.post("/users", summary="Add a user", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
-async def create_user(body: NewUserBody, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
+async def create_user(
+    body: NewUserBody, server: TheServer, me: Administrator, origin: Origin, also: TheNote
+) -> UserBody:
     """Add a user with a first password. An invitation is better: then only the user knows the password."""
     user = await server.users.create(
-        body.username, body.password.get_secret_value(), role=Role(body.role), email=body.email
+        body.username, body.password.get_secret_value(), role=Role(body.role), email=body.email, also=also
     )
     await _note(server, AuditEvent.PERSON_MADE, me, user.id, origin, username=user.username, role=user.role.value)
     return user_body(user, {})
@@ -104,7 +108,7 @@ async def update_user(
 
 @routes.delete("/users/{user_id}", summary="Delete a user", responses=problems(401, 403, 404, 409, 422, 503))
 async def delete_user(
-    user_id: UserId, server: TheServer, me: Administrator, origin: Origin, dry_run: DryRun = False
+    user_id: UserId, request: Request, server: TheServer, me: Administrator, origin: Origin, dry_run: DryRun = False
 ) -> RemovalAnswer:
     """Remove a user and everything they own: accounts, sessions, tokens, and permissions on others' accounts.
 
@@ -112,12 +116,20 @@ async def delete_user(
     ended, the user is deleted. Until then `leaving` is true: repeat the request to wait again. `?dry_run=1` only lists
     what would be removed.
     """
+    op: Reservation | None = known_of(request).get("op")
     if dry_run:
         user = await server.users.check_may_leave(user_id)
         shops = server.user_removal.shops_of(user_id)
     else:
-        user, shops = await remove_user(server, me, user_id, origin)
+        try:
+            user, shops = await remove_user(server, me, user_id, origin)
+        except UnknownUser:
+            if op is None or op.is_new:
+                raise
+            return RemovalAnswer(id=user_id, username="", shops=[], removed=True, leaving=False)  # since the first try
     gone = not dry_run and await server.user_removal.gone(user_id, within_seconds=server.settings.stop_wait_seconds)
+    if not gone and not dry_run:
+        leave_open(request)
     return RemovalAnswer(
         id=user_id, username=user.username, shops=shops, removed=gone, leaving=not gone and not dry_run
     )
@@ -129,7 +141,13 @@ async def delete_user(
     responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
 )
 async def create_password_link(
-    user_id: UserId, body: PasswordLinkBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
+    user_id: UserId,
+    body: PasswordLinkBody,
+    server: TheServer,
+    me: Administrator,
+    origin: Origin,
+    also: TheNote,
+    _: NoStore,
 ) -> NewLinkAnswer:
     """Create a link by which a user who forgot the password sets a new one. Earlier links stop working.
 
@@ -138,7 +156,7 @@ async def create_password_link(
     """
     if user_id == me.id:
         raise Conflict("one's own is changed by the one before", code="own_password")
-    link, token = await server.invitations.password_link(user_id, hours=body.expires_hours, invited_by=me.id)
+    link, token = await server.invitations.password_link(user_id, hours=body.expires_hours, invited_by=me.id, also=also)
     await _note(server, AuditEvent.INVITATION_MADE, me, user_id, origin, invitation_id=link.id)
     return new_link(server, link, token)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 from fastapi.encoders import jsonable_encoder
 
-from shoal.api.http.caller import Me, Origin, TheServer, actor_of, generations_of
+from shoal.api.http.caller import Me, Origin, TheNote, TheServer, actor_of, generations_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import IfMatch
@@ -52,7 +52,9 @@ async def list_webhooks(server: TheServer, me: Me) -> WebhookList:
 
 
 @routes.post("/webhooks", summary="Add a webhook", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
-async def add_webhook(body: WebhookBody, server: TheServer, me: Me, origin: Origin, response: Response) -> WebhookMade:
+async def add_webhook(
+    body: WebhookBody, server: TheServer, me: Me, origin: Origin, also: TheNote, response: Response
+) -> WebhookMade:
     """Add a webhook: from now on what happens to the caller's accounts is posted to it, signed by Standard Webhooks.
 
     The secret is shown only in this answer. An address inside the server's network needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
@@ -64,6 +66,7 @@ async def add_webhook(body: WebhookBody, server: TheServer, me: Me, origin: Orig
         secret=body.secret.get_secret_value() if body.secret else "",
         kinds=body.kinds,
         accounts=body.accounts,
+        also=also,
     )
     await _noted(server, me, origin, AuditEvent.WEBHOOK_ADDED, made)
     response.headers["ETag"] = etag(made.version)

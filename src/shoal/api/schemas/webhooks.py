@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from shoal.api.schemas.request_texts import Secret, Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.shown_once import ShownOnce
 from shoal.events.webhooks import StoredAttempt, Webhook
 
 KindShape = Literal["incident", "state", "message", "order", "delivery", "change"]
@@ -75,10 +76,11 @@ class WebhookShape(BaseModel):
     changed_at: str
 
 
-class WebhookMade(WebhookShape):
+class WebhookMade(WebhookShape, ShownOnce):
     """A new webhook, and its secret: it is shown only here."""
 
-    model_config = example(**_WEBHOOK, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # noqa: S106
+    model_config = example(**_WEBHOOK, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", already_shown=False)  # noqa: S106
+    secrets = ("secret",)
     secret: str
 
 
