@@ -78,7 +78,7 @@ class FakeSite:
 
 def quick_settings(**values: Any) -> Settings:
     """Settings whose waits are short."""
-    return Settings(**{"start_wait_seconds": 60.0, "stop_wait_seconds": 60.0, **values})
+    return Settings(**{"start_wait_seconds": 60.0, "stop_wait_seconds": 60.0, "allowed_hosts": "shoal.test", **values})
 
 
 @asynccontextmanager

@@ -197,9 +197,9 @@ class Settings(BaseSettings):
     """Addresses or networks of your reverse proxies, separated by commas; their `X-Forwarded-For` and
     `X-Forwarded-Proto` headers are used. Empty: none. Set it when the proxy runs on another machine."""
     allowed_hosts: str = ""
-    """Host names under which browsers can reach the server, separated by commas (`shop.example.org, *.lan`). Other
-    names are refused; IP addresses and `localhost` are always accepted. Empty: every name. Set it when other machines
-    can reach the server."""
+    """Host names under which browsers can reach the server, separated by commas (`nas.local, *.lan`), besides the one
+    in `public_url`. Other names are refused; IP addresses and `localhost` are always accepted. Set it when you open the
+    server by another name."""
     client_silence_seconds: float = Field(20.0, ge=1, le=300)
     """Seconds after which a slow client is disconnected: one that has not finished its TLS handshake or request
     headers, sends less than 1 KiB of a body per second, or does not read the response. Raise it for clients on very

@@ -152,6 +152,27 @@ async def streams_are_bounded(server: ServerProcess) -> None:
                 await answer.aread()
 
 
+async def test_g8_a_plain_start_takes_addresses_and_names_of_this_machine_only_and_says_what_to_set(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "data", SHOAL_PUBLIC_URL="https://shop.example.com/console") as server:
+        port = server.port
+        for name in ("shop.example.com", f"Shop.Example.com:{port}", f"127.0.0.1:{port}", "192.168.7.7", "[::1]",
+                     f"localhost:{port}", "x.localhost"):  # fmt: skip
+            assert asked(server, f"Host: {name}", path="/login.html").startswith(b"HTTP/1.1 307"), name
+        for name in ("evil.example", "nas.local", "nas", "shop.example.com.evil.example", "a.shop.example.com"):
+            for path in ("/login.html", "/console/", "/health/live", "/openapi.json"):
+                said = asked(server, f"Host: {name}:{port}", "Accept-Language: en", path=path)
+                assert said.startswith(b"HTTP/1.1 421"), (name, path)
+                assert f"SHOAL_ALLOWED_HOSTS={name}".encode() in said
+        for path in ("/console/", "/console/help/"):
+            page = asked(server, "Host: nas.local", "Accept: text/html", path=path).decode()
+            assert "SHOAL_ALLOWED_HOSTS=nas.local" in page
+        # A proxy of this machine that changes the name passes on the visitor's, which counts.
+        assert asked(server, "Host: 127.0.0.1", "X-Forwarded-Host: shop.example.com").startswith(b"HTTP/1.1 200")
+        assert asked(server, "Host: 127.0.0.1", "X-Forwarded-Host: evil.example").startswith(b"HTTP/1.1 421")
+
+
 def names_are_checked(server: ServerProcess) -> None:
     port = server.port
     for name in ("shop.example.org", f"SHOP.example.org.:{port}", "a.lan", f"127.0.0.1:{port}", "192.168.7.7",

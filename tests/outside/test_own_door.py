@@ -131,11 +131,11 @@ async def test_what_comes_before_a_body_has_an_end_and_forwards_are_believed_of_
     try:
         assert await believed(server.http, "203.0.113.5") == "203.0.113.5"
         assert await believed(server.http, "198.51.100.7, 203.0.113.6") == "203.0.113.6"  # what the proxy itself saw
-        start = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
+        start = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
         assert (await answer_to(server.port, start, b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
         one_mebibyte = b"x" * (1 << 20)
         chunked = (
-            b"POST /login HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"
             b"2\r\n{}\r\n0\r\n"
         )

@@ -179,8 +179,8 @@ def _warn_of_doors(settings: Settings, *, is_encrypted: bool) -> None:
     _warn_of_closed_doors(settings)
     if not is_encrypted and not is_loopback(settings.host):
         log.warning("passwords may cross the network in clear", host=settings.host)
-    if not settings.allowed_hosts and (is_encrypted or _names_proxies(settings)):
-        log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
+    if not own_names(settings) and (is_encrypted or _names_proxies(settings)):
+        log.warning("browsers reach this server by its address only: name it", setting="SHOAL_ALLOWED_HOSTS")
 
 
 def _warn_of_closed_doors(settings: Settings) -> None:
@@ -235,13 +235,12 @@ def entry(app: Application, settings: Settings, connections: Connections) -> tup
 
 
 def own_names(settings: Settings) -> frozenset[str]:
-    """Return the names under which the server may be reached; none when every name is taken for its own.
+    """Return the names under which the server may be reached, besides its addresses and ``localhost``.
 
-    That by which the other nodes call it is one of them.
+    Those of its public URL, and by which the other nodes call it, are among them.
     """
-    names = parse_host_names(settings.allowed_hosts)
-    address = urlsplit(settings.node_address).hostname
-    return names | {address} if names and address else names
+    named = (urlsplit(url).hostname for url in (settings.public_url, settings.node_address))
+    return parse_host_names(settings.allowed_hosts) | {name.rstrip(".") for name in named if name}
 
 
 def _names_proxies(settings: Settings) -> bool:

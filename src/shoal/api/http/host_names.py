@@ -1,4 +1,4 @@
-"""Refuses requests for host names other than the server's own.
+"""Refuses requests for host names other than the server's own: its addresses, ``localhost`` and the names it is given.
 
 The owner of a domain name can point it at any address (DNS rebinding). A browser then treats the pages of that name and
 this server as one site.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import ipaddress
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -43,9 +43,9 @@ class HostNames:
         self._allowed = allowed
         self._hsts = hsts
         self._logged: set[str] = set()
-        self._warned = bool(allowed)
         self._is_proxy = lru_cache(maxsize=1024)(lambda host: _is_within(host, proxies))
-        self._is_allowed = lru_cache(maxsize=1024)(lambda name: is_allowed_host(name, allowed))
+        self.is_own = lru_cache(maxsize=1024)(self._is_own)
+        """Whether the server may be reached under the name in a ``Host`` header."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when every host name in it is allowed."""
@@ -59,31 +59,19 @@ class HostNames:
             forwarded = _last(passed_on) if believed else b""
             scope = _renamed(scope, forwarded)
             hosts += [forwarded] if forwarded else []
-        if self._allowed:
-            strange = self._strange(hosts)
-            if strange:
-                await self._refuse(strange, scope, receive, send)
-                return
-        elif not self._warned and self._comes_from_proxy(scope) and _was_passed_on(scope):
-            self._warned = True
-            log.warning("a reverse proxy is in front, and every name is taken for this server's", setting=SETTING)
+        strange = next((host for host in hosts if not self.is_own(host)), None)
+        if strange is not None:
+            await self._refuse(host_name(strange.decode("latin-1")), scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
-    def is_own(self, host: bytes) -> bool:
-        """Return whether the server may be reached under the name in a ``Host`` header."""
-        return not self._allowed or not self._strange([host])
+    def _is_own(self, host: bytes) -> bool:
+        name = host_name(host.decode("latin-1"))
+        return not name or is_allowed_host(name, self._allowed)  # browsers always send a name
 
     def _comes_from_proxy(self, scope: Scope) -> bool:
         client = scope.get("client")
         return client is not None and self._is_proxy(client[0])
-
-    def _strange(self, hosts: Collection[bytes]) -> str:
-        """Return the first name that is not allowed; empty when there is none. Browsers always send a name."""
-        for host in hosts:
-            name = host_name(host.decode("latin-1"))
-            if name and not self._is_allowed(name):
-                return name
-        return ""
 
     async def _refuse(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST_SHOWN])
@@ -122,10 +110,6 @@ def _renamed(scope: Scope, host: bytes) -> Scope:
 def _last(values: Sequence[bytes]) -> bytes:
     """Return the value of the nearest proxy, which adds its own at the end."""
     return values[-1].rpartition(b",")[2].strip()
-
-
-def _was_passed_on(scope: Scope) -> bool:
-    return any(name.startswith(b"x-forwarded-") for name, _ in scope["headers"])
 
 
 def _is_within(host: str, networks: Sequence[Network]) -> bool:
