@@ -42,7 +42,8 @@ Rooms add kinds of these beside what they are about: ``UnknownGoods``, ``OutOfSt
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 from shoal.language.catalogue import translate
 from shoal.language.choice import Language
@@ -81,9 +82,30 @@ class ConfigError(ShoalError):
 
 
 class InvalidInput(ShoalError):
-    """The caller must send something else; nothing was changed."""
+    """The caller must send something else; nothing was changed. ``params["field"]`` names the field that is refused,
+    where it is one: ``words``, ``parts.0``.
+    """
 
     code = "invalid"
+
+    def of_field(self, name: str) -> Self:
+        """Name the refused field, unless it is named more exactly."""
+        self.params.setdefault("field", name)
+        return self
+
+
+def checked_fields(values: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """Return what the check of each value returns; values without one are left out. A refusal names its field."""
+    found = {}
+    for name, value in values.items():
+        check = checks.get(name)
+        if check is not None:
+            try:
+                found[name] = check(value)
+            except InvalidInput as error:
+                error.of_field(name)
+                raise
+    return found
 
 
 class Unauthenticated(InvalidInput):

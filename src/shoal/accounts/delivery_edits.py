@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
-from shoal.errors import InvalidInput
+from shoal.errors import InvalidInput, checked_fields
 from shoal.language.folding import folded_word
 from shoal.rules.rule_edits import parts_of
 
@@ -65,6 +65,7 @@ def check_together(rules: Deliveries) -> Deliveries:
                 code="delivery_twice",
                 item=rule.item_id or rule.title_contains,
                 spec=rule.spec,
+                field="item_id",
             )
         places.add(rule.place)
     return rules
@@ -78,6 +79,7 @@ def goods_unknown(rule: DeliveryRule) -> InvalidInput:
         item=rule.item_id or rule.title_contains or "*",
         spec=rule.spec or "–",
         goods=rule.goods_id,
+        field="goods_id",
     )
 
 
@@ -87,15 +89,14 @@ def _kept(before: Deliveries, after: Deliveries) -> Deliveries:
 
 
 def _made(values: Values) -> DeliveryRule:
-    checked = {name: check(values[name]) for name, check in _CHECKS.items() if name in values}
-    rule = DeliveryRule(**checked)
+    rule = DeliveryRule(**checked_fields(values, _CHECKS))
     if rule.item_id and rule.title_contains:
-        raise InvalidInput("an item or a title", code="delivery_item_or_title")
+        raise InvalidInput("an item or a title", code="delivery_item_or_title", field="item_id")
     counted = rule.goods_id is not None
     if rule.count != 1 and not counted:
-        raise InvalidInput("a count needs goods", code="delivery_count_without_goods")
+        raise InvalidInput("a count needs goods", code="delivery_count_without_goods", field="count")
     if not counted and any(CODES in part.text for part in rule.parts):
-        raise InvalidInput("codes need goods", code="delivery_codes_without_goods")
+        raise InvalidInput("codes need goods", code="delivery_codes_without_goods", field="goods_id")
     return rule
 
 

@@ -19,7 +19,7 @@ from shoal.accounts.delivery_edits import (
 from shoal.accounts.delivery_rule import Confirm, Deliveries, DeliveryRule
 from shoal.errors import InvalidInput
 from shoal.rules.rule_edits import MAX_PARTS
-from shoal.rules.rule_xlsx import FLAGS, flag_reader, one_of, part_of, part_text
+from shoal.rules.rule_xlsx import FLAGS, column_of, flag_reader, one_of, part_of, part_text
 from shoal.sheets.xlsx import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "发货规则"
@@ -104,7 +104,7 @@ def rules_of_table(
             if not is_known and not repeats:
                 raise goods_unknown(rule)
         except InvalidInput as error:
-            faults.append(Fault(row.number, table.heads.get(_COLUMN_OF.get(error.code, ""), ""), error))
+            faults.append(Fault(row.number, table.heads.get(column_of(error), ""), error))
         else:
             found.append((row.number, values))
     if faults:
@@ -116,7 +116,9 @@ def rules_of_table(
 
 def _check_place(rule: DeliveryRule, number: int, first: dict[tuple[str, str, str], int]) -> None:
     if rule.place in first:
-        raise InvalidInput("two rows are for the same orders", code="delivery_row_twice", first=first[rule.place])
+        raise InvalidInput(
+            "two rows are for the same orders", code="delivery_row_twice", first=first[rule.place], field="item_id"
+        )
     first[rule.place] = number
 
 
@@ -138,7 +140,7 @@ def _values(row: Row, heads: Mapping[str, str], goods: Mapping[int, str]) -> tup
             values |= _named_goods(texts, values, goods)
             _check_whole(texts, values)
         except InvalidInput as error:
-            faults.append(Fault(row.number, heads.get(_COLUMN_OF.get(error.code, ""), ""), error))
+            faults.append(Fault(row.number, heads.get(column_of(error), ""), error))
     return values, faults
 
 
@@ -156,20 +158,23 @@ def _named_goods(texts: Mapping[str, str], values: Values, goods: Mapping[int, s
                 goods=values["goods_id"],
                 known=known,
                 name=name[:100],
+                field="goods_id",
             )
         return {}
     named = [goods_id for goods_id, one in goods.items() if one == name]
     if len(named) != 1:
-        raise InvalidInput("no goods, or several, have that name", code="delivery_goods_unnamed", name=name[:100])
+        raise InvalidInput(
+            "no goods, or several, have that name", code="delivery_goods_unnamed", name=name[:100], field="goods"
+        )
     return {"goods_id": named[0]}
 
 
 def _check_whole(texts: Mapping[str, str], values: Values) -> None:
     """Refuse a row that names no orders, or sends nothing without saying so: a cell was forgotten."""
     if "item_id" not in texts and "title_contains" not in texts:
-        raise InvalidInput("the row names no orders", code="delivery_row_unaimed")
+        raise InvalidInput("the row names no orders", code="delivery_row_unaimed", field="item_id")
     if not ({"goods_id", "parts"} & values.keys() or values.get("nothing_to_send", False)):
-        raise InvalidInput("the row sends nothing", code="delivery_row_empty")
+        raise InvalidInput("the row sends nothing", code="delivery_row_empty", field="parts")
 
 
 def _item_id(text: str) -> str:
@@ -218,12 +223,3 @@ _READ: dict[str, Callable[[str], Any]] = {
     "confirm": _confirm,
 }
 """The reader of a cell, by its column. Raises ``InvalidInput`` for a text it cannot read."""
-
-_COLUMN_OF = {
-    "bad_item_id": "item_id", "delivery_row_unaimed": "item_id", "delivery_item_or_title": "item_id",
-    "delivery_row_twice": "item_id", "bad_delivery_title": "title_contains", "bad_delivery_spec": "spec",
-    "bad_delivery_goods": "goods_id", "delivery_goods_unknown": "goods_id", "delivery_goods_differ": "goods_id",
-    "delivery_goods_unnamed": "goods", "bad_delivery_count": "count", "delivery_count_without_goods": "count",
-    "delivery_codes_without_goods": "goods_id", "text_too_long": "part_1", "bad_part": "part_1",
-    "delivery_row_empty": "part_1", "bad_delivery_delay": "delay_seconds", "bad_delivery_confirm": "confirm",
-}  # fmt: skip

@@ -18,7 +18,7 @@ from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.model_settings import ITEM_MODEL_SETTINGS, MODEL_SETTINGS
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_if
-from shoal.errors import InvalidInput, OtherUnb
+from shoal.errors import InvalidInput, OtherUnb, checked_fields
 from shoal.rules.keywords import (
     KeywordRow,
     Rules,
@@ -182,7 +182,7 @@ def settings(values: Mapping[str, Any]) -> Edit:
     unknown = sorted(set(values) - set(SETTINGS))
     if unknown:
         raise InvalidInput(f"{unknown[0]} is no setting of an account", code="unknown_setting", field=unknown[0])
-    checked = {name: SETTINGS[name](value, name) for name, value in values.items()}
+    checked = _named(values, SETTINGS)
     return lambda account: _set(account, **checked)
 
 
@@ -214,7 +214,7 @@ def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
     if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
         raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
     checks = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag, **ITEM_MODEL_SETTINGS}
-    checked = None if values is None else {name: checks[name](value, name) for name, value in values.items()}
+    checked = None if values is None else _named(values, checks)
 
     def edit(account: Account) -> Account:
         others = tuple(entry for entry in account.items if entry.item_id != item_id)
@@ -248,6 +248,13 @@ def no_item_replies(item_ids: Sequence[str]) -> Edit:
         return _set(account, items=tuple(item for item in muted if item != ItemSetting(item_id=item.item_id)))
 
     return edit
+
+
+def _named(values: Mapping[str, Any], checks: Mapping[str, Callable[[Any, str], Any]]) -> dict[str, Any]:
+    def check_of(name: str) -> Callable[[Any], Any]:
+        return lambda value: checks[name](value, name)
+
+    return checked_fields(values, {name: check_of(name) for name in values})
 
 
 def _set(account: Account, **values: Any) -> Account:

@@ -108,7 +108,7 @@ def edited(goods: Goods, values: Mapping[str, Any]) -> Goods:
 def check(goods: Goods) -> None:
     """Raise ``InvalidInput`` for goods that cannot be."""
     if not goods.name or len(goods.name) > MAX_NAME or not goods.name.isprintable():
-        raise InvalidInput("a name has 1 to 100 characters", code="bad_goods_name", limit=MAX_NAME)
+        raise InvalidInput("a name has 1 to 100 characters", code="bad_goods_name", limit=MAX_NAME, field="name")
     _within("per_message", goods.per_message, 1, MAX_PER_MESSAGE)
     _within("low_at", goods.low_at, 0, MAX_LOW_AT)
     if goods.uses_each is not None:
@@ -118,7 +118,7 @@ def check(goods: Goods) -> None:
     if (goods.text or goods.image_url) and goods.kind is not GoodsKind.FIXED:
         raise InvalidInput("only fixed goods have a text of their own", code="text_only_fixed")
     if len(goods.text) > MAX_TEXT:
-        raise InvalidInput("the text is too long", code="goods_text_too_long", limit=MAX_TEXT)
+        raise InvalidInput("the text is too long", code="goods_text_too_long", limit=MAX_TEXT, field="text")
     if len(goods.image_url) > MAX_URL:
         raise InvalidInput("the address of the picture is too long", code="bad_image_url")
     if goods.image_url:

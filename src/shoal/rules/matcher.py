@@ -210,7 +210,12 @@ class Matcher:
                 f"at most {MAX_PATTERNS} regular expressions per account", code="too_many_patterns", limit=MAX_PATTERNS
             )
         in_turn = in_order(rule for rule in rules if rule.match_mode is REGEX)
-        self._patterns = Patterns(dict.fromkeys(word for rule in in_turn for word in rule.words)) if patterns else None
+        words = dict.fromkeys(word for rule in in_turn for word in rule.words)
+        try:
+            self._patterns = Patterns(words) if words else None
+        except InvalidInput as error:
+            error.of_field("words")
+            raise
         self.has_hours = any(rule.schedule for rule in rules)
         """Whether it matters to ``first`` at which moment a message came."""
         self._made: _Index | None = None

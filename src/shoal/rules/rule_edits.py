@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from shoal.errors import InvalidInput
+from shoal.errors import InvalidInput, checked_fields
 from shoal.language.folding import folded_word
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import (
@@ -91,7 +91,7 @@ def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] |
 def check_rule_id(rule_id: str) -> None:
     """Refuse an invalid rule id. Raises ``InvalidInput``."""
     if not _RULE_ID.fullmatch(rule_id):
-        raise InvalidInput("this is no id of a rule", code="bad_rule_id")
+        raise InvalidInput("this is no id of a rule", code="bad_rule_id", field="id")
 
 
 def _placed(rule: Rule, position: int) -> Rule:
@@ -112,7 +112,9 @@ def checked_together(rules: Rules) -> Rules:
     for rule in rules:
         if rule.is_simple:
             if rule.key in simple:
-                raise InvalidInput("two rules have that keyword", code="rule_exists", keyword=rule.keyword)
+                raise InvalidInput(
+                    "two rules have that keyword", code="rule_exists", keyword=rule.keyword, field="words"
+                )
             simple.add(rule.key)
     return in_order(rules)
 
@@ -134,9 +136,12 @@ def changed(rule: Rule, values: Values) -> Rule:
 
 def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> dict[str, Any]:
     """Return the values in the form of a rule's fields. ``words`` are checked in the rule's new mode."""
-    checked = {name: check(value) for name, value in values.items() if (check := _CHECKS.get(name)) is not None}
+    checked = checked_fields(values, _CHECKS)
     if "words" in values or "match_mode" in values:
-        checked["words"] = words_of(values.get("words", words), checked.get("match_mode", mode))
+        new_mode = checked.get("match_mode", mode)
+        checked |= checked_fields(
+            {"words": values.get("words", words)}, {"words": lambda given: words_of(given, new_mode)}
+        )
     return checked
 
 
@@ -197,9 +202,11 @@ def parts_of(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
         parts = tuple([Part(**row) for row in given])
     except ValueError as error:
         raise InvalidInput(str(error), code="bad_part") from None
-    for part in parts:
+    for place, part in enumerate(parts):
         if len(part.text) > MAX_REPLY_CHARACTERS:
-            raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
+            raise InvalidInput(
+                "a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS, field=f"parts.{place}"
+            )
     return parts
 
 

@@ -112,14 +112,14 @@ def faults_of(wanted: Iterable[tuple[int, Wanted]], *, heads: Mapping[str, str] 
     for number, row in wanted:
         error = _refusal(row, seen)
         if error is not None:
-            faults.append(Fault(number, (heads or {}).get(_COLUMN_OF.get(error.code, ""), ""), error))
+            faults.append(Fault(number, (heads or {}).get(column_of(error), ""), error))
         seen.add(row.id)
     return faults
 
 
 def _refusal(row: Wanted, seen: Set[str]) -> InvalidInput | None:
     if row.id and row.id in seen:
-        return InvalidInput("an id stands twice", code="duplicate_rule_id")
+        return InvalidInput("an id stands twice", code="duplicate_rule_id", field="id")
     try:
         check_rule_id(row.id or "new")
         with_rule((), "new", row.values)
@@ -128,12 +128,10 @@ def _refusal(row: Wanted, seen: Set[str]) -> InvalidInput | None:
     return None
 
 
-_COLUMN_OF = {
-    "empty_keyword": "words", "keyword_too_long": "words", "too_many_words": "words", "bad_item_id": "item_ids",
-    "too_many_items": "item_ids", "bad_priority": "priority", "bad_schedule": "schedule", "too_many_spans": "schedule",
-    "bad_delay": "delay_seconds", "bad_cooldown": "cooldown_seconds", "text_too_long": "part_1", "bad_part": "part_1",
-    "duplicate_rule_id": "id", "bad_rule_id": "id",
-}  # fmt: skip
+def column_of(error: InvalidInput) -> str:
+    """Return the column of the field that is refused; empty: the whole row."""
+    name, _, place = str(error.params.get("field", "")).partition(".")
+    return f"part_{int(place or 0) + 1}" if name == "parts" else name
 
 
 def _values(row: Row, table: Table) -> tuple[dict[str, Any], list[Fault]]:

@@ -12,7 +12,7 @@ from shoal.language.choice import Language
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row. Answers show ``params`` only; ``codes`` names the catalogue for params whose values are codes."""
+    """One row. Answers show ``params`` and the refused field; ``codes``: the catalogue of params that are codes."""
 
     code: str
     status: int
@@ -33,4 +33,4 @@ class Problem:
 
     def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params that may leave the server."""
-        return {name: value for name, value in params.items() if name in self.params}
+        return {name: value for name, value in params.items() if name in self.params or name == "field"}
