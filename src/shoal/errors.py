@@ -19,6 +19,7 @@
     │   ├── AccountExists       the id is taken
     │   ├── AccountBeingDeleted the id is being deleted; try again after the deletion
     │   ├── RemovedSince        the operation was done before, and its account was removed later
+    │   ├── AnswerLost          the operation was done before, and its answer was lost
     │   ├── DuplicateUnb        the owner's other account is of the same platform user
     │   ├── TooManyShops        the owner may have no more accounts
     │   ├── OtherUnb            a new cookie belongs to another platform user

@@ -45,6 +45,7 @@ GET /health
 GET /health/live
 GET /health/ready
 GET /docs
+GET /openapi.json
 GET /shops.schema.json
 GET /static/uploads/images/{name}
 GET /

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from doors import Door, another_person
 from picture_files import a_png
 from shoal.accounts.delivery_rule import DeliveryRule
@@ -51,6 +53,19 @@ async def test_cards_of_each_type_are_goods_and_come_back_without_secrets(door: 
     async with another_person(door) as bob:
         assert await bob.call("GET", "/cards") == []
         assert (await bob.call("PUT", f"/cards/{data}", 404, json={"name": "x"}))["code"] == "unknown_card"
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "-1e999"])
+async def test_g16_numbers_that_json_does_not_have_are_refused_in_a_card(door: Door, number: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    inner = f'{{"url": "https://x.example", "timeout": {number}}}'
+    for sent in (f'"type": "api", "api_config": {inner}', f'"type": "text", "delay_seconds": {number}'):
+        for path in ("/cards", "/cards?x=1"):  # without the layers, and through them
+            refused = await door.call("POST", path, 422, content=f'{{"name": "x", {sent}}}', headers=headers)
+            assert (refused["code"], refused["detail"][0]["type"]) == ("invalid_body", "json_invalid")
+    refused = await door.call("POST", "/cards", 422, json={"name": "x", "type": "api", "api_config": inner})
+    assert refused["code"] == "bad_api_config"
+    assert await door.call("GET", "/cards") == []
 
 
 async def test_a_card_of_an_api_is_a_supplier(door: Door) -> None:

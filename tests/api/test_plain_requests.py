@@ -122,7 +122,6 @@ LAYERED: list[tuple[str, dict[str, str]]] = [
     ("/cookies", {"Idempotency-Key": "one"}),
     ("/cookies", {"Content-Length": "3"}),
     ("/cookies", {"Range": "bytes=0-1"}),
-    ("/openapi.json", {}),
 ]
 
 

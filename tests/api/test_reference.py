@@ -13,6 +13,7 @@ import pytest
 
 from doors import Door, client_of
 from shoal.api.http.problem_table import PROBLEMS
+from shoal.api.routes import reference
 from shoal.api.routes.reference import operations
 from shoal.server.reply_server import Application
 from standins import until
@@ -66,6 +67,30 @@ async def test_others_are_answered_while_the_document_is_made_and_it_is_made_onc
     assert page.status_code == 200
     assert [found.json() for found in documents] == [make(door.app)] * 2
     assert not made.acquire(blocking=False), "all who ask at that time share one"
+
+
+async def test_g16_the_document_and_its_page_are_made_once_and_kept_as_bytes(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make, draw = type(door.app).openapi, reference.page
+
+    def openapi(app: Application) -> dict[str, Any]:
+        made.append("document")
+        return make(app)
+
+    def page(document: reference.Document) -> str:
+        made.append("page")
+        return draw(document)
+
+    monkeypatch.setattr(type(door.app), "openapi", openapi)
+    monkeypatch.setattr(reference, "page", page)
+    async with client_of(door.app) as anybody:
+        for path in ("/openapi.json", "/docs"):
+            answers = {(await anybody.get(path)).content for _ in range(3)}
+            assert len(answers) == 1
+    assert sorted(made) == ["document", "page"]
+    assert door.app.openapi_schema is None, "what was made of it is kept, and not itself"
 
 
 async def test_it_lists_every_route_with_its_body(door: Door) -> None:

@@ -92,4 +92,4 @@ def _mac(key: bytes, kind: str, name: str, facts: _Facts, body: bytes) -> str:
 
 
 def _same(given: object, right: str) -> bool:
-    return isinstance(given, str) and hmac.compare_digest(given.encode(), right.encode())
+    return isinstance(given, str) and given.isascii() and hmac.compare_digest(given, right)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from shoal.errors import InvalidInput
+from shoal.strict_json import read_json
 
 
 def supplier_values(sent: dict[str, Any] | str) -> dict[str, Any]:
@@ -37,6 +38,6 @@ def supplier_values(sent: dict[str, Any] | str) -> dict[str, Any]:
 
 def _json(sent: Any) -> Any:
     try:
-        return json.loads(sent) if isinstance(sent, str) else sent
+        return read_json(sent) if isinstance(sent, str) else sent
     except (ValueError, RecursionError):
         raise InvalidInput("no JSON", code="bad_api_config") from None

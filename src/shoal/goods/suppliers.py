@@ -17,6 +17,7 @@ import msgspec
 
 from shoal.errors import InvalidInput
 from shoal.goods.unit_texts import clean_unit
+from shoal.strict_json import read_json
 
 KEY_HEADER: Final = "Idempotency-Key"
 MAX_ANSWER_BYTES: Final = 64 << 10
@@ -223,7 +224,7 @@ def _check_template(supplier: Supplier, field: str, text: str) -> None:
         raise InvalidInput("the body is too long", code="supplier_body", field=field)
     if _kind_of(supplier, text) == _JSON:
         try:
-            json.loads(_filled(text, Wanted(order_id="1", unit_no=1, key="k"), _in_json))
+            read_json(_filled(text, Wanted(order_id="1", unit_no=1, key="k"), _in_json))
         except (ValueError, RecursionError):
             raise InvalidInput("the body is no JSON", code="supplier_body", field=field) from None
 

@@ -10,9 +10,8 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import psutil
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute
@@ -32,7 +31,6 @@ from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import health, item_pages
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
-from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.qr_login_register import SeveralServers
 from shoal.connection.qr_logins import QrLogins
@@ -66,7 +64,6 @@ class Application(FastAPI):
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self.settings = settings
-        self._document = SingleFlight(self._made_document, name="OpenAPI document")
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the layers of FastAPI that are needed here, with ours around them."""
@@ -88,27 +85,11 @@ class Application(FastAPI):
         put_in_place(self.router.routes)
         return self.router.routes
 
-    def setup(self) -> None:
-        """Add the route of the OpenAPI document."""
-
-        async def openapi(_: Request) -> Response:
-            return Response(msgspec.json.encode(await self.document()), media_type="application/json")
-
-        self.add_route("/openapi.json", openapi, include_in_schema=False)
-
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         document = super().openapi()
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         return document
-
-    async def document(self) -> dict[str, Any]:
-        """Return the OpenAPI document. A thread makes it, once: that takes a second or two, for which shops wait."""
-        return await self._document.result()
-
-    async def _made_document(self) -> dict[str, Any]:
-        await import_late(self.router.routes)
-        return await asyncio.to_thread(self.openapi)
 
 
 def build_app(settings: Settings, *, connect: Connect | None = None, worker: Worker | None = None) -> Application:
@@ -143,6 +124,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
         version=__version__,
         summary="Keeps many Xianyu seller accounts connected, answering and in step.",
         lifespan=lifespan,
+        openapi_url=None,  # ``api/routes/reference.py`` shows it
         docs_url=None,  # FastAPI's own pages load scripts from other hosts
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it would ask for them at each request

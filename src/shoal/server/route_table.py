@@ -101,7 +101,7 @@ BRANCHES: Final[dict[str, str]] = {
     "api.routes.push": "push/2 me/2",
     "api.routes.webhooks": "webhooks/1 webhooks/2 webhooks/3",
     "api.routes.ai_providers": "ai-providers/1 ai-providers/2 ai-providers/3",
-    "api.routes.reference": "docs/1",
+    "api.routes.reference": "docs/1 openapi.json/1",
     "api.routes.pictures": "pictures/1 upload-image/1 static/4",
     "console.cookie_check": "console/2",
     "console.proxy_check": "console/2",

@@ -70,6 +70,17 @@ def test_nothing_else_is_believed(clock: Clock) -> None:
     answers.check(header, "send", BODY, me="b", my_inc=3)
 
 
+@pytest.mark.parametrize("place", range(6))
+def test_g16_half_a_surrogate_pair_in_the_header_of_a_call_is_refused(clock: Clock, place: int) -> None:
+    asks, answers = a_signer(clock), a_signer(clock)
+    header, _ = asks.signed("send", BODY, to="b", to_inc=3, by="a")
+    facts = json.loads(header)
+    facts[place] = "\ud800"
+    with pytest.raises(NotSigned):
+        answers.check(json.dumps(facts), "send", BODY, me="b", my_inc=3)
+    assert not asks.is_answer("\ud800", "n", BODY)
+
+
 def test_a_call_is_believed_once_and_not_when_it_comes_late(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     asks, answers = a_signer(clock), a_signer(clock)
     header, _ = asks.signed("send", BODY, to="b", to_inc=3, by="a")

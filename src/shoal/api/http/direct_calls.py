@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any, Final
@@ -14,6 +13,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.params import Body, Form
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from shoal.strict_json import read_json
 
 _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _LARGE: Final = 64 * 1024
@@ -58,7 +59,7 @@ class DirectCall(msgspec.Struct, frozen=True):
         if self.body is None or len(sent) > _LARGE or content_type not in _JSON:
             return None
         try:
-            return self.body[1].model_validate(json.loads(sent))
+            return self.body[1].model_validate(read_json(sent))
         except (ValidationError, ValueError, RecursionError):
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -37,6 +38,7 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.storage.idempotency_keys import KeyedRequest, StoredAnswer
+from shoal.strict_json import read_json
 
 log = structlog.get_logger("shoal.idempotency")
 
@@ -69,6 +71,14 @@ def ignores_keys(function: Function) -> Function:
     return function
 
 
+class JsonRequest(Request):
+    """A request whose body is JSON as its standard has it."""
+
+    async def json(self) -> Any:
+        """Return the body. Raises ``json.JSONDecodeError``, which FastAPI answers."""
+        return read_json(await self.body())
+
+
 class ChangingRoute(DirectRoute):
     """A route that applies the ``Idempotency-Key`` of a signed-in user.
 
@@ -78,7 +88,10 @@ class ChangingRoute(DirectRoute):
     same op id, which does nothing twice.
     """
 
-    @property
+    request_class: type[Request] = JsonRequest
+    """Reads the body for FastAPI."""
+
+    @cached_property
     def heeds_keys(self) -> bool:
         """Whether the same key gives the same thing."""
         return bool(CHANGING_METHODS & (self.methods or set())) and "ignores_keys" not in self.endpoint.__dict__
@@ -94,12 +107,11 @@ class ChangingRoute(DirectRoute):
     def get_route_handler(self) -> Handle:
         """Return the handler of the route, which runs at most once for each key."""
         handle = super().get_route_handler()
-        if "ignores_keys" in self.endpoint.__dict__:
-            return handle
 
-        async def once(request: Request) -> Response:
+        async def once(sent: Request) -> Response:
+            request = self.request_class(sent.scope, sent.receive)
             key = request.headers.get(HEADER)
-            if key is None or request.method not in CHANGING_METHODS:
+            if key is None or not self.heeds_keys:
                 return await handle(request)
             server: Server = request.app.state.server
             who = await maybe_principal(request)

@@ -6,17 +6,16 @@ all accounts for that time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from json import JSONDecodeError
 from typing import Any, TypeVar
 
 import msgspec
-from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from shoal.api.http.direct_calls import DirectCall
-from shoal.api.http.idempotency import ChangingRoute, Handle
+from shoal.api.http.idempotency import ChangingRoute, JsonRequest
 
 _Read = TypeVar("_Read")
 _MOST_ERRORS = 20
@@ -29,7 +28,7 @@ class _Rules(msgspec.Struct):
 _cut = msgspec.json.Decoder(_Rules).decode
 
 
-class _SlicedRequest(Request):
+class _SlicedRequest(JsonRequest):
     """A request whose ``rules`` stay unparsed, each one piece of JSON."""
 
     async def json(self) -> Any:
@@ -37,25 +36,18 @@ class _SlicedRequest(Request):
         try:
             return {"rules": _cut(body).rules}
         except msgspec.DecodeError:
-            return json.loads(body)  # raises a precise error, here or during validation
+            return await super().json()  # raises a precise error, here or during validation
 
 
 class SlicedRoute(ChangingRoute):
     """A route whose body is one list, ``rules``; its model validates no item: ``checked`` does."""
 
+    request_class = _SlicedRequest
+
     @property
     def call(self) -> DirectCall | None:
         """Return ``None``: a direct call would parse the whole list at once."""
         return None
-
-    def get_route_handler(self) -> Handle:
-        """Return the handler of the route, which receives the list in pieces."""
-        handle = super().get_route_handler()
-
-        async def sliced(request: Request) -> Response:
-            return await handle(_SlicedRequest(request.scope, request.receive))
-
-        return sliced
 
 
 def checked(rows: Any, read: Callable[[Any], _Read]) -> list[_Read]:
@@ -74,8 +66,10 @@ def checked(rows: Any, read: Callable[[Any], _Read]) -> list[_Read]:
                 {**one, "loc": ("body", "rules", place, *one["loc"])}
                 for one in error.errors(include_url=False, include_input=False, include_context=False)
             ]
-            if len(errors) >= _MOST_ERRORS:
-                break
+        except JSONDecodeError as error:
+            errors.append({"type": "json_invalid", "loc": ("body", "rules", place), "msg": error.msg, "input": None})
+        if len(errors) >= _MOST_ERRORS:
+            break
     if errors:
         raise RequestValidationError(errors[:_MOST_ERRORS])
     return found

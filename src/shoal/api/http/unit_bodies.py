@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from fastapi import Request, Response
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Receive, Scope
 
 from shoal.api.http.body_limit import MAX_UNITS_BODY_BYTES
-from shoal.api.http.idempotency import ChangingRoute, Handle
+from shoal.api.http.idempotency import ChangingRoute
 from shoal.concurrency.fair_threads import beside
 
 _FORM = "multipart/form-data"
@@ -45,13 +46,11 @@ class _InMemory(MultiPartParser):
 class _UnitsRequest(Request):
     """Gives FastAPI one JSON object for each kind of request: ``lines`` are texts, one ``SentFile``, or an error."""
 
-    def __init__(self, request: Request) -> None:
-        sent = Headers(scope=request.scope).get("content-type", "")
-        self.sent_type = sent.partition(";")[0].strip().lower()
-        self.form_headers = request.headers
-        headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
-        scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
-        super().__init__(scope, request.receive)
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.form_headers = Headers(scope=scope)
+        self.sent_type = self.form_headers.get("content-type", "").partition(";")[0].strip().lower()
+        headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+        super().__init__({**scope, "headers": [*headers, (b"content-type", b"application/json")]}, receive)
 
     async def json(self) -> Any:
         body = await self.body()
@@ -86,18 +85,11 @@ class _UnitsRequest(Request):
 class UnitsRoute(ChangingRoute):
     """A route that takes units in any of these forms."""
 
+    request_class = _UnitsRequest
+
     def is_plain(self, _request: Request) -> bool:
         """Return ``False``: a direct call would read the body as JSON only."""
         return False
-
-    def get_route_handler(self) -> Handle:
-        """Return the handler of the route, which receives one JSON object."""
-        handle = super().get_route_handler()
-
-        async def read(request: Request) -> Response:
-            return await handle(_UnitsRequest(request))
-
-        return read
 
 
 def _wrong(message: str) -> RequestValidationError:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import groupby
 from typing import Any
 
 import msgspec
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
+from shoal.api.http.document import KeptDocument, Shown
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 
@@ -130,8 +130,22 @@ def _row(operation: Operation) -> str:
     )
 
 
+async def shown_of(request: Request) -> Shown:
+    """Return the document of the application, and its page."""
+    state = request.app.state
+    if not hasattr(state, "document"):
+        state.document = KeptDocument(request.app, page)
+    kept: KeptDocument = state.document
+    return await kept.shown()
+
+
 @routes.get("/docs", dependencies=[ANYBODY])
 async def get_docs(request: Request) -> HTMLResponse:
     """Show the reference as a page."""
-    document = await request.app.document()
-    return HTMLResponse(await asyncio.to_thread(page, document), headers=_HEADERS)
+    return HTMLResponse((await shown_of(request)).page, headers=_HEADERS)
+
+
+@routes.get("/openapi.json", dependencies=[ANYBODY])
+async def get_document(request: Request) -> Response:
+    """Show the OpenAPI document."""
+    return Response((await shown_of(request)).document, media_type="application/json")

@@ -21,6 +21,7 @@ from shoal.rules.rule import MAX_REPLY_CHARACTERS, NO_DELAY, MatchMode, Part, Ru
 from shoal.rules.rule_edits import MAX_PARTS, check_rule_id, fields_of_new, words_of
 from shoal.rules.rule_lists import WholeRules, whole
 from shoal.rules.schedule import EVERY_DAY
+from shoal.strict_json import read_json
 
 _NUL = b"\\u0000"
 
@@ -60,14 +61,14 @@ _FIELDS = _Row.__struct_fields__[:-1]
 def sent_rule(row: Any) -> tuple[str, dict[str, Any]]:
     """Return the id of a row (empty: none was sent) and its fields, in the form that ``rule_edits`` takes.
 
-    Raises ``pydantic.ValidationError``.
+    Raises ``pydantic.ValidationError``, and ``json.JSONDecodeError`` for a number beyond all floats.
     """
     if isinstance(row, msgspec.Raw) and _NUL not in bytes(row):
         try:
             return _fields(_decode(row))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             pass
-    body = KnownRuleBody.model_validate(msgspec.json.decode(row) if isinstance(row, msgspec.Raw) else row)
+    body = KnownRuleBody.model_validate(read_json(bytes(row)) if isinstance(row, msgspec.Raw) else row)
     return body.id, values_of(body)
 
 
