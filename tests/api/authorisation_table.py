@@ -17,8 +17,7 @@ CALLERS = (
     "staff-operate", "token-read", "token-reply", "token-operate", "token-own", "token-for-others", "token-of-staff",
 )  # fmt: skip
 """The partner may operate the owner's shop. The tokens of four scopes are the owner's; one of scope ``own`` is for the
-stranger's shop alone, which is not the owner's; the last one, also of scope ``own``, is of the staff that may operate.
-"""
+stranger's shop alone, which is not the owner's; the last, also of scope ``own``, is of the staff that may operate."""
 REFUSED = {
     "u": (401, "unauthenticated"), "-": (404, "unknown_account"),
     "o": (403, "unknown_account"), "r": (403, "right_missing"),
