@@ -11,7 +11,7 @@ from typing import Any
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.orders.order_store import Action, ActionState, Order, OrderStore
-from shoal.sandbox import codec
+from shoal.sandbox import cards, codec
 from standins import ANN, until
 
 CONSIGN, FREE = "consign.dummy", "seller.freeshipping"
@@ -111,8 +111,8 @@ async def pushed(
 async def paid_card(shoal: Shoal, unb: str, order_id: str, *, item_id: str = "", by_site: bool = True) -> None:
     """Push a paid card that no purchase of the sandbox caused, tagged as the site's own or as a person's message."""
     cid = shoal.sandbox.world.chat(shoal.sandbox.world.seller(unb), shoal.sandbox.world.buyer("小鱼")).cid
-    extra = codec.card_extra("paid", order_id, cid=cid, hex_id="0" * 32, receiver_id=unb)
-    content = codec.card_content("paid", order_id)
+    extra = cards.card_extra("paid", order_id, cid=cid, hex_id="0" * 32, receiver_id=unb)
+    content = cards.card_content("paid", order_id)
     await pushed(
         shoal, unb, content, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]", item_id=item_id,
         **(extra if by_site else {}),

@@ -44,7 +44,7 @@ from shoal.messages.sender import Sender
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
-from shoal.sandbox import codec
+from shoal.sandbox import cards, codec
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -162,8 +162,8 @@ class StandInSite:
 
     def pays(self, order_id: str, kind: str = "paid", *, at_ms: int | None = None) -> str:
         """Push the card that says that the buyer has paid, or another one; returns the message's id."""
-        extra = codec.card_extra(kind, order_id, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
-        content, summary = codec.card_content(kind, order_id), codec.CARDS[kind].reminder
+        extra = cards.card_extra(kind, order_id, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
+        content, summary = cards.card_content(kind, order_id), cards.CARDS[kind].reminder
         return self.pushes(content, summary=summary, content_type=codec.TRADE_CARD, extra=extra, at_ms=at_ms)
 
     def payload(self, payload: dict[str, Any]) -> None:

@@ -23,7 +23,8 @@ from order_steps import (
 from sandboxed import UNANSWERED, Shoal
 from shoal.clock import reading
 from shoal.orders import orders
-from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
+from shoal.orders.order_records import Received
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from standins import ANN
 
 
@@ -123,7 +124,7 @@ async def test_f4_the_page_names_no_other_buyer_than_the_card_did(
     known, other = world.buyer("小鱼").id, world.buyer("小虾").id
     hear = shoal.book.receive
 
-    async def hearing(account_id: str, news: OrderUpdate) -> tuple[Order, bool]:
+    async def hearing(account_id: str, news: OrderUpdate) -> Received:
         heard = await hear(account_id, news)
         if news.paid:  # its page is looked at next
             world.orders[news.order_id].buyer_id = other

@@ -19,7 +19,7 @@ from order_steps import (
 )
 from sandboxed import Shoal
 from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
-from shoal.sandbox import codec
+from shoal.sandbox import cards, codec
 from standins import ANN, until
 
 
@@ -79,7 +79,7 @@ async def test_c10_a_typed_trigger_text_or_a_card_without_an_order_is_no_order(s
 
 async def test_c10_a_card_of_our_own_purchase_is_no_order_of_ours(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
-    card = codec.card_content("paid", "4500000000000000077").replace("role=seller", "role=buyer")
+    card = cards.card_content("paid", "4500000000000000077").replace("role=seller", "role=buyer")
     await pushed(shoal, unb, card, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]", bizTag="{}")
     await shoal.is_done()
     assert await shoal.book.orders(["shop"]) == []

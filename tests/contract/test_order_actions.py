@@ -86,8 +86,7 @@ async def test_an_act_under_way_for_one_id_of_a_shop_begins_for_no_other_id_of_i
 
 async def test_each_act_makes_the_next_one_due_in_the_same_moment(book: OrderStore) -> None:
     group = OrderUpdate(order_id="o1", status="group_pending", source="card", group_price=True)
-    order, _ = await book.receive("shop", group)
-    assert order.group_price
+    assert (await book.receive("shop", group)).order.group_price
     assert await states(book) == {Action.FREE_SHIPPING: ActionState.PENDING}
     for act in Action:
         if act is Action.PAID_MESSAGE:
@@ -277,7 +276,7 @@ async def test_nobody_asks_for_an_act_on_an_order_that_stands_otherwise(book: Or
 @pytest.mark.parametrize("why", [Why.BEFORE_ACCOUNT, Why.TOO_LATE, Why.BEFORE_RESTORE])
 async def test_a_card_that_is_too_old_makes_nothing_due(book: OrderStore, why: Why) -> None:
     news = OrderUpdate(order_id="o1", status="pending_ship", source="card", paid=True, withheld=why)
-    order, _ = await book.receive("shop", news)
+    order = (await book.receive("shop", news)).order
     assert order.problem == {Why.TOO_LATE: "not_served_in_time", Why.BEFORE_RESTORE: "before_restore"}.get(why, "")
     assert await book.next_due("shop", "o1") is None
     await paid(book)  # the card comes again

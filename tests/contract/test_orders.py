@@ -29,8 +29,8 @@ async def test_the_item_of_an_order_is_what_the_first_card_says_until_its_page_s
     heard = [("card", "9"), ("card", "8"), (PAGE, "7"), ("card", "6")]
     items = []
     for source, item_id in heard:
-        order, _ = await book.receive("shop", OrderUpdate(order_id="o1", status="", source=source, item_id=item_id))
-        items.append(order.item_id)
+        received = await book.receive("shop", OrderUpdate(order_id="o1", source=source, item_id=item_id))
+        items.append(received.order.item_id)
     assert items == ["9", "9", "7", "7"]
 
 

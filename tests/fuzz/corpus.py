@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 from starlette.websockets import WebSocket
 
-from shoal.sandbox import Clock, World, build_sandbox, codec
+from shoal.sandbox import Clock, World, build_sandbox, cards, codec, trade
 from shoal.sandbox.im_socket import Socket
 from shoal.sandbox.mtop_apis import IM_APP_KEY
 from shoal.sandbox.mtop_site import sign
@@ -63,9 +63,10 @@ async def _frames(site: Site, seller: Seller) -> list[dict[str, Any]]:
     site.buyer_message(chat, "提示", content_type=codec.TIPS, tip=True)
     site.answer(chat, "我来了", codec.text_content("我来了"), codec.TEXT)
     order = world.open_order(seller, chat.buyer, chat.item_id)
-    for kind in codec.CARDS:
-        site.card(order, kind)
-        site.card(order, kind, as_update=True)
+    for kind in cards.CARDS:
+        trade.push_card(site, order, kind)
+        trade.push_card(site, order, kind, form="update")
+        trade.push_card(site, order, kind, form="dynamic")
     about = (chat.cid, chat.buyer.id, chat.item_id, "还在吗")
     site.whisper(unb, codec.typing(chat.cid, chat.buyer.id))
     site.push_payload(unb, codec.read_receipt(chat.cid, [message.id], START_MS))

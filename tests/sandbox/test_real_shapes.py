@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from peer_recognisers import BUTTONS, recognised
 from sandbox.strict_client import REG, Page, Socket, strict, text
 from sandbox_driver import START_MS, Box, unpack
 
@@ -133,6 +134,39 @@ async def test_a_bare_card_names_its_order_in_its_update_key_only() -> None:
             _, payload = await pushed(box, socket)
             assert json.loads(payload[1][6][3][5]) == {"contentType": 26}
             assert paid["order_id"] in payload[1][10]["extJson"]
+
+
+REFUND_CARDS = [
+    ("refund_agreed", {"refunding"}),
+    ("refund_withdrawn", {"refund_cancelled"}),
+    ("refund_refused", {"as before"}),
+]
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(("kind", "meaning"), REFUND_CARDS)
+async def test_g2_other_systems_recognise_the_cards_of_a_refund(kind: str, meaning: set[str], dynamic: bool) -> None:
+    async with strict() as box:
+        page = Page(box)
+        async with page.online() as socket:
+            about: dict[str, Any] = {"account": page.unb, "buyer": "小鱼", "mark": False}
+            order_id = (await box.post("pay", **about, card="refund_asked"))["order_id"]
+            await pushed(box, socket)
+            await box.post("pay", **about, order_id=order_id, card=kind, dynamic=dynamic)
+            _, payload = await pushed(box, socket)
+            custom = payload[1][6][3]
+            assert custom[4] == (32 if dynamic else 26)
+            assert recognised(custom[5], payload[1][10]) == meaning
+
+
+async def test_g2_the_update_of_a_refunds_card_changes_its_button() -> None:
+    async with strict() as box:
+        page = Page(box)
+        async with page.online() as socket:
+            await box.post("pay", account=page.unb, buyer="小鱼", card="refund_withdrawn", as_update=True)
+            _, payload = await pushed(box, socket)
+            (button,) = [json.loads(text) for key, text in payload[4].items() if key.endswith("exContent.button")]
+            assert BUTTONS[button["text"]] == "refund_cancelled"
 
 
 async def test_an_update_of_a_card_has_its_third_key() -> None:

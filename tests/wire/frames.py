@@ -20,7 +20,7 @@ from shoal.xianyu.item_page import ItemPage, read_item_page
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.push_events import CardUpdate, ChatMessage, Event, OrderMark, TradeCard
 from shoal.xianyu.speakers import Speaker
-from shoal.xianyu.trade_texts import status_named
+from shoal.xianyu.trade_texts import status_named, status_on_card
 from shoal.xianyu.wire_bytes import decode_entry
 
 ME: Final = "2209900000102"
@@ -121,6 +121,12 @@ def _plain(value: Any) -> Any:
     return plain
 
 
+def _status_of(event: TradeCard | CardUpdate | OrderMark) -> str:
+    if isinstance(event, OrderMark):
+        return status_named(event.mark)
+    return status_on_card(event.reminder, event.title, event.button)
+
+
 def _told(event: Event | ItemPage | None, name: str) -> object:
     match name:
         case "event":
@@ -132,7 +138,6 @@ def _told(event: Event | ItemPage | None, name: str) -> object:
         case "pictures":
             return len(event.images) if isinstance(event, ChatMessage) else 0
         case "status" if isinstance(event, TradeCard | CardUpdate | OrderMark):
-            words = (event.mark,) if isinstance(event, OrderMark) else (event.reminder, event.title)
-            return status_named(*words) or None
+            return _status_of(event) or None
         case _:
             return getattr(event, name, None)

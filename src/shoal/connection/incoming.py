@@ -101,7 +101,7 @@ class Incoming:
             if isinstance(receipt, ReadReceipt):
                 read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
                 await self._log.mark_read(self._account.id, receipt.chat_id, read_at_ms)
-        stored = await self._order_news.store(events)
+        stored = await self._order_news.store(events, new=new_ids)
         without_order = [_without_order(card) for card in stored.without_order]
         await self._log.store_incoming(self._account.id, without_order, pulled=pulled)
         return Received(list(new.values()), stored.due)

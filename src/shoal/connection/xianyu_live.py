@@ -271,15 +271,14 @@ class XianyuLive:
                 self._link.running()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
                 tasks.create_task(keepalive.run(), name=f"keepalive:{self._account.id}")
-                name = f"orders:{self._account.id}"
-                work.start(orders.take_up(), name=name)
+                work.start(orders.take_up(), name=f"orders:{self._account.id}")
                 if self._deps.learns_names and not self._link.knows_seller:
                     fetch = self._fetch_of(authorization)
                     asking = learn_name(self._account.id, self._link, authorization.mtop, fetch, self._deps.pictures)
                     work.start(asking, name=f"name:{self._account.id}")
                 if items is not None:
                     items.look()
-                with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):
+                with orders.serving():
                     await conversations.take_up()
                     tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")
                     async for push in socket.pushes():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -24,6 +25,13 @@ AGAIN_SECONDS = (60.0, 600.0, 3600.0)
 """The waits before a page that could not be read is read again: it says how many pieces were bought."""
 OnRead = Callable[[Order, bool], object]
 """Takes each order whose page was read and stored, and whether the page named its item."""
+
+
+class PageRead(NamedTuple):
+    """An order after its page was read, and the status that the page shows; empty when its words are not known."""
+
+    order: Order
+    status: str
 
 
 class OrderPages:
@@ -65,10 +73,15 @@ class OrderPages:
         self._unpaid.pop(order_id, None)
 
     async def look_up(self, order: Order) -> Order | None:
+        """Read the page of an order. Return the order after it, or ``None`` when the site does not answer."""
+        page = await self.read(order)
+        return None if page is None else page.order
+
+    async def read(self, order: Order, *, refund: int = 0) -> PageRead | None:
         """Ask the site about an order and store the answer. Return ``None`` when it does not answer.
 
-        A page that names another buyer than the card did is that of another order: it does not count. Raise
-        ``ActionRequired``.
+        A page that names another buyer than the card did is that of another order: it does not count. ``refund``: the
+        id of the open refund that the page may end. Raise ``ActionRequired``.
         """
         await self._pace.acquire()
         if not self._link.allows():
@@ -76,7 +89,8 @@ class OrderPages:
         try:
             seen = await self._mtop.order_detail(order.order_id)
         except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
-            self._unpaid[order.order_id] = isinstance(failure, MtopRefused) and failure.denies_existence
+            denied = isinstance(failure, MtopRefused) and failure.denies_existence
+            self._unpaid[order.order_id] = denied
             if isinstance(failure, TemporaryFailure):
                 self._unread.add(order.order_id)
             log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
@@ -108,11 +122,14 @@ class OrderPages:
             spec_value=seen.spec_value,
             words=seen.status_words,
             item=SeenItem(item_id=seen.item_id, title=seen.item_title, site_picture=seen.item_picture),
+            refund=refund,
         )
-        stored, _ = await self._store.receive(self._account_id, update)
+        stored = (await self._store.receive(self._account_id, update)).order
         if self._on_read is not None:
             self._on_read(stored, bool(seen.item_title))
-        return stored
+        if stored.status == OrderStatus.REFUNDING:
+            self.outdated(order.order_id)  # it is read again before anything is sent
+        return PageRead(stored, status)
 
     def follow(self, order: Order) -> None:
         """Read an order's page later if it could not be read: what was bought is not known yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping
 
@@ -67,6 +67,8 @@ class OrderUpdate:
 
     ``item``: what the site sent of the order's item beside. ``paid`` and ``group_price`` make the first action due
     unless it was due before; ``withheld`` says why it must not be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
+    ``refund``: the id of the refund that was open when the page was asked for (``refund_store.Refund``): no other one
+    ends by the page.
     """
 
     order_id: str
@@ -88,6 +90,15 @@ class OrderUpdate:
     site_at_ms: int | None = None
     words: str = ""
     item: SeenItem | None = None
+    refund: int = 0
+
+
+class Received(NamedTuple):
+    """An order after an update, whether its status changed, and whether the update is a card that was not known."""
+
+    order: Order
+    has_changed: bool
+    is_new: bool
 
 
 def order_of(row: RowMapping | dict[str, Any]) -> Order:

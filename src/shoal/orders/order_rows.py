@@ -26,17 +26,20 @@ from shoal.orders.delivery_rows import (
 )
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why, reason_of
 from shoal.orders.order_incidents import note_problem
-from shoal.orders.order_records import Order, OrderUpdate, order_of
+from shoal.orders.order_records import Order, OrderUpdate, Received, order_of
 from shoal.orders.order_status import (
     ENDS,
     NOTHING_DUE,
+    PAID,
     REFUND_CANCELLED,
     TAKE_UP_MS,
     OrderProblem,
     OrderStatus,
     problem_of,
     status_after,
+    status_before_refund,
 )
+from shoal.orders.refund_store import refund_id
 from shoal.storage.order_tables import order_events, orders
 from shoal.storage.schema import accounts
 from shoal.storage.upserts import insert_new
@@ -59,17 +62,18 @@ class OrderRow(ActionRows):
 
     # ── order updates ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def receive(self, order_update: OrderUpdate) -> tuple[Order, bool]:
-        """Store an update. Return the order after it, and whether its status changed.
+    def receive(self, order_update: OrderUpdate) -> Received:
+        """Store an update.
 
         An order that has ended stays ended, and an old card never resets a shipped order. The timeline contains each
         card once, and every change.
         """
         before = self._made()
-        statuses: Collection[str] = ()
-        if order_update.status == REFUND_CANCELLED:
+        if before.status == OrderStatus.REFUNDING and self._ends_refund(order_update):
             statuses = self.connection.scalars(select(order_events.c.status).where(self._my_events)).all()
-        status = status_after(before.status, order_update.status, statuses)
+            status = status_before_refund((*statuses, order_update.status))
+        else:
+            status = status_after(before.status, order_update.status)
         changed = status != before.status
         known = ((name, getattr(order_update, name)) for name in _KNOWN_FIELDS)
         changes: dict[str, Any] = {name: value for name, value in known if value and value != getattr(before, name)}
@@ -99,7 +103,17 @@ class OrderRow(ActionRows):
             self._serve_after_all({Why.NEEDS_PARCEL})
         if order_update.source == PAGE and order_update.status == status == OrderStatus.PENDING_SHIP:
             self._settle_by_page()
-        return self.look_at(), changed
+        return Received(self.look_at(), changed, is_new_card)
+
+    def _ends_refund(self, order_update: OrderUpdate) -> bool:
+        """Return whether an update ends the open refund: a card, the owner's word, or a page that was asked for since.
+
+        What was read before the refund was known speaks of the time before it.
+        """
+        asked = order_update.refund
+        if asked and asked != refund_id(self.connection, self.account_id, self.order_id):
+            return False
+        return order_update.status == REFUND_CANCELLED or (bool(asked) and order_update.status in PAID)
 
     def _made(self) -> Order:
         """Return the order, locked; create it if it is not known."""

@@ -26,11 +26,12 @@ class OrderStatus(StrEnum):
 
 
 REFUND_CANCELLED = "refund_cancelled"
-"""An order update that is no status: the buyer withdrew the refund request."""
+"""An order update that is no status: the buyer withdrew the refund request, or the seller refused it."""
 
 ENDS = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED})
 BLOCKED = ENDS | {OrderStatus.REFUNDING}
 """No irreversible action starts in these states."""
+PAID = frozenset({OrderStatus.PENDING_SHIP, OrderStatus.SHIPPED})
 NOTHING_DUE = BLOCKED | {OrderStatus.SHIPPED}
 """In these states nothing needs to be done for the order, or nothing may be done."""
 _STAGES = (
@@ -43,14 +44,11 @@ _STAGES = (
 """The normal sequence of an order. A repeated old card does not lead back."""
 
 
-def status_after(before: str, update: str, statuses: Iterable[str] = ()) -> OrderStatus:
-    """Return the status after an order update.
-
-    ``statuses`` are those in the order's timeline: a withdrawn refund request leads back to the furthest stage there.
-    """
+def status_after(before: str, update: str) -> OrderStatus:
+    """Return the status after an order update that ends no refund."""
     now = OrderStatus(before)
     if update == REFUND_CANCELLED:
-        return max(map(_stage, statuses), default=now, key=_STAGES.index) if now is OrderStatus.REFUNDING else now
+        return now
     received = OrderStatus(update)
     if now in ENDS or received is OrderStatus.UNKNOWN:
         return now
@@ -59,6 +57,11 @@ def status_after(before: str, update: str, statuses: Iterable[str] = ()) -> Orde
     if now is OrderStatus.REFUNDING:
         return now
     return max(now, received, key=_STAGES.index)
+
+
+def status_before_refund(statuses: Iterable[str]) -> OrderStatus:
+    """Return the furthest stage among statuses of an order: there it is again once its refund has ended."""
+    return max(map(_stage, statuses), key=_STAGES.index)
 
 
 def _stage(status: str) -> OrderStatus:

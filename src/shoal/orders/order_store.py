@@ -26,8 +26,10 @@ from shoal.orders.open_orders import MAY_BE_SERVED, Due, due_before, unfinished,
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_counts import OrderCounts
 from shoal.orders.order_lists import OrderPage, SoughtOrders
-from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_event, order_of
+from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, Received, order_action_of, order_event, order_of
 from shoal.orders.order_rows import OrderRow
+from shoal.orders.order_status import OrderStatus
+from shoal.orders.refund_store import RefundStore
 from shoal.storage.database import Database
 from shoal.storage.known_item_rows import note_items
 from shoal.storage.order_tables import order_actions, order_events, orders
@@ -38,7 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-Received = Callable[[Order], None]
+Changed = Callable[[Order], None]
 
 
 class OrderStore:
@@ -55,13 +57,14 @@ class OrderStore:
         self.goods = GoodsStore(database)
         self.deliveries = DeliveryStore(database, texts, now_ms)
         self.items = KnownItemStore(database, now_ms)
+        self.refunds = RefundStore(database, now_ms)
         self._database = database
         self._now_ms = now_ms
         self.counts = OrderCounts()
-        self._listeners: list[Received] = []
+        self._listeners: list[Changed] = [self.refunds.changed]
         self._serving: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
 
-    def on_change(self, listener: Received) -> None:
+    def on_change(self, listener: Changed) -> None:
         """Call ``listener`` with every changed order, on the event loop, after the change is stored."""
         self._listeners.append(listener)
 
@@ -95,9 +98,9 @@ class OrderStore:
         if did:
             self._changed(order)
 
-    def _received(self, received: tuple[Order, bool]) -> None:
-        self.counts.came_to(*received)
-        self._changed(received[0])
+    def _received(self, received: Received) -> None:
+        self.counts.came_to(received.order, received.has_changed)
+        self._changed(received.order)
 
     def _changed(self, order: Order) -> None:
         for listener in self._listeners:
@@ -105,19 +108,19 @@ class OrderStore:
 
     # ── order updates ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def receive(self, account_id: str, update: OrderUpdate) -> tuple[Order, bool]:
-        """Store an order update. Return the order after it, and whether its status changed.
+    async def receive(self, account_id: str, update: OrderUpdate) -> Received:
+        """Store an order update.
 
         A completed or cancelled order stays so, and an old card never resets a shipped order. A paid order makes the
         paid message due, in the same transaction, unless it was due before.
         """
 
-        def job(connection: Connection) -> tuple[Order, bool]:
+        def job(connection: Connection) -> Received:
             if update.item is not None:  # first: what is sent to the owner about the order names its item
                 note_items(connection, account_id, [update.item], now_ms=self._now_ms(), is_current=False)
-            order, changed = OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
-            make_chat_known(connection, order, update, self._now_ms())
-            return order, changed
+            received = OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
+            make_chat_known(connection, received.order, update, self._now_ms())
+            return received
 
         return await self._database.write(job, on_commit=self._received)
 
@@ -126,22 +129,26 @@ class OrderStore:
     ) -> Order | None:
         """Store the status that a chat's mark gives its order. A mark names no order: it counts if one order is open.
 
-        A mark older than the newest entry of that order's timeline is ignored. Return the order if its status changed.
+        A mark older than the newest entry of that order's timeline is ignored. Return the order if its status changed,
+        or if it is being refunded and the mark says something else.
         """
 
-        def job(connection: Connection) -> tuple[Order, bool] | None:
+        def job(connection: Connection) -> Received | None:
             order_id = marked_order(connection, account_id, chat_id, site_at_ms)
             if order_id is None:
                 return None
             update = OrderUpdate(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
             return OrderRow(connection, account_id, order_id, self._now_ms()).receive(update)
 
-        def publish(received: tuple[Order, bool] | None) -> None:
-            if received is not None and received[1]:
+        def publish(received: Received | None) -> None:
+            if received is not None and received.has_changed:
                 self._received(received)
 
         received = await self._database.write(job, on_commit=publish)
-        return received[0] if received is not None and received[1] else None
+        if received is None:
+            return None
+        is_refund = status != received.order.status == OrderStatus.REFUNDING
+        return received.order if received.has_changed or is_refund else None
 
     async def order_named_by(self, account_id: str, chat_id: str, message_id: str) -> Order | None:
         """Return the chat's order that this message named before; ``None`` without one, or with several."""

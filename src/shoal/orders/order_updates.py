@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
+from shoal.orders.order_records import Received
 from shoal.orders.order_status import REFUND_CANCELLED, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
 from shoal.storage.known_item_rows import SeenItem
-from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, SessionArouse, TradeCard
-from shoal.xianyu.trade_texts import deciding, status_named
+from shoal.xianyu.push_events import Card, ChatMessage, Event, OrderContext, OrderMark, SessionArouse, TradeCard
+from shoal.xianyu.speakers import Speaker
+from shoal.xianyu.trade_texts import status_named, status_on_card
 
 log = structlog.get_logger("shoal.order_news")
 
@@ -44,16 +46,21 @@ class OrderUpdates:
         self._store = order_store
         self._site_clock = site_clock
 
-    async def store(self, events: Iterable[Event]) -> Stored:
-        """Store the order updates of events, in their order. Raise ``StoreError``."""
+    async def store(self, events: Iterable[Event], *, new: Collection[str] = ()) -> Stored:
+        """Store the order updates of events, in their order. ``new``: the messages that were not known.
+
+        Raise ``StoreError``.
+        """
         due: dict[str, Order] = {}
         without_order: list[Card] = []
         from_chats: list[SeenItem] = []
         for event in events:
             if isinstance(event, OrderMark):
-                marked = await self._mark(event)
-                if marked is not None and marked.status == OrderStatus.GROUP_PENDING:
-                    due[marked.order_id] = marked
+                due |= {order.order_id: order for order in await self._mark(event)}
+            elif isinstance(event, ChatMessage):
+                if event.speaker is Speaker.CARD and event.message_id in new:  # a card that names no order
+                    found = await self._store.refunds.in_chat(self._account.id, event.chat_id)
+                    due |= {order.order_id: order for order in found}
             elif isinstance(event, OrderContext):
                 await self._context(event)
             elif isinstance(event, SessionArouse) and event.item_id and event.we_sell:
@@ -62,10 +69,9 @@ class OrderUpdates:
                 order_id = event.order_id or await self._looked_up(event)
                 if order_id is not None:
                     update = self._update(event, order_id)
-                    order, _ = await self._store.receive(self._account.id, update)
-                    is_group = update.group_price or order.status == OrderStatus.GROUP_PENDING
-                    if update.paid or is_group or update.parcel or update.status == REFUND_CANCELLED:
-                        due[order.order_id] = order
+                    received = await self._store.receive(self._account.id, update)
+                    if _leads_on(update, received):
+                        due[order_id] = received.order
                 elif event.has_paid_text:
                     without_order.append(event)
         await self._store.items.note_from_chats(self._account.id, from_chats)
@@ -113,7 +119,7 @@ class OrderUpdates:
         status = "pending_ship" if card.has_paid_text else "group_pending" if card.has_group_price_text else ""
         return OrderUpdate(
             order_id=order_id,
-            status=status or status_named(deciding(card.reminder, card.title)),
+            status=status or status_on_card(card.reminder, card.title, card.button),
             source="card" if isinstance(card, TradeCard) else "card_update",
             item_id=card.item_id,
             buyer_id=card.buyer_id or "",
@@ -142,19 +148,32 @@ class OrderUpdates:
             return Why.BEFORE_RESTORE
         return Why.TOO_LATE if at < now - TAKE_UP_MS else ""
 
-    async def _mark(self, mark: OrderMark) -> Order | None:
-        """Store a mark's status. Return the order if it changed."""
+    async def _mark(self, mark: OrderMark) -> list[Order]:
+        """Store a mark's status. Return the orders that may be served after it, or whose refund may have ended."""
         status = status_named(mark.mark)
         if not status:
-            return None
+            return await self._store.refunds.in_chat(self._account.id, mark.chat_id)
         order = await self._store.receive_mark(
             self._account.id, mark.chat_id, status, words=mark.mark[:LONGEST_WORDS], site_at_ms=mark.at_ms
         )
-        if order is not None:
-            log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)
-        return order
+        if order is None:
+            return []
+        log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)
+        is_asked = status != order.status == OrderStatus.REFUNDING
+        return [order] if is_asked or order.status == OrderStatus.GROUP_PENDING else []
+
+
+def _leads_on(update: OrderUpdate, received: Received) -> bool:
+    """Return whether something may be done for an order after a card: for an open refund, its page be asked."""
+    order = received.order
+    if order.status == OrderStatus.REFUNDING:
+        return received.is_new and not received.has_changed
+    is_group = update.group_price or order.status == OrderStatus.GROUP_PENDING
+    return bool(update.paid or is_group or update.parcel or update.status == REFUND_CANCELLED)
 
 
 def _words_of(card: Card) -> str:
-    """Return a card's words as the timeline keeps them."""
-    return (card.title or card.reminder)[:LONGEST_WORDS]
+    """Return a card's words as the timeline keeps them: of a refund's request with those on its button."""
+    words = card.title or card.reminder
+    is_request = status_named(words) == OrderStatus.REFUNDING
+    return (f"{words}（{card.button}）" if is_request and card.button else words)[:LONGEST_WORDS]

@@ -9,7 +9,8 @@ without an answer of the site or the owner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 import structlog
@@ -30,6 +31,7 @@ from shoal.orders.order_pages import OnRead, OrderPages
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
+from shoal.orders.refunds import Refunds
 from shoal.orders.supplied_units import SuppliedUnits
 from shoal.orders.uncertain_messages import UncertainMessages
 from shoal.traces import Trace
@@ -88,12 +90,23 @@ class Orders:
             order_store.deliveries, tasks, lambda: order_store.look(account_id), account_id=account_id
         )
         self.uncertain_messages = UncertainMessages(order_store, self._due_times.note, account_id=account_id, pace=pace)
+        self.refunds = Refunds(order_store, self._pages, tasks, work, self.serve, account_id=account_id)
         self._deliveries = Deliveries(
             link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
             uncertain_messages=self.uncertain_messages,
             supplied=SuppliedUnits(supplier_units, order_store, work, account_id=account_id),
         )  # fmt: skip
         sender.on_echo(self._echoed)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Until the block ends, look for orders that become due without a card, and answer about refunds."""
+        store, name = self._store, f"orders:{self._account_id}"
+        with (
+            store.serving(self._account_id, lambda: self._work.start(self.go_on(), name=name)),
+            store.refunds.asking(self._account_id, self.refunds),
+        ):
+            yield
 
     async def take_up(self) -> None:
         """Continue what the last connection left, and ask the site about uncertain actions. Raise like ``serve``.
@@ -110,6 +123,8 @@ class Orders:
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         await self.go_on()
+        for order in await self._store.refunds.newest(self._account_id):
+            self.refunds.note(order)  # it may have ended while there was no connection
 
     async def _look_back(self) -> None:
         horizon = now_ms() - TAKE_UP_MS - self._clock_set_ms
@@ -138,13 +153,18 @@ class Orders:
     async def serve(self, order: Order) -> None:
         """Do the due actions of an order: complete its group price, send the paid message, confirm.
 
-        Raise ``ActionRequired`` when the owner must act on the site, or the error that ended the socket.
+        That of one that is being refunded waits for its end. Raise ``ActionRequired`` when the owner must act on the
+        site, or the error that ended the socket.
         """
+        if order.status == OrderStatus.REFUNDING:
+            self.refunds.note(order)
+            return
+        seen: Order | None = None
         with begin_trace("order", account=self._account_id) as trace:
             async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
                 trace.step("turn")
                 if not self._pages.was_asked(order.order_id) or self._deliveries.waits_for_page(order.order_id):
-                    await self._pages.look_up(order)
+                    seen = await self._pages.look_up(order)
                 if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
                     await asyncio.sleep(PAGE_LAG_SECONDS)
                     await self._pages.look_up(order)
@@ -153,6 +173,8 @@ class Orders:
                     trace.step("shop")
                     await self._do_what_is_due(order, trace)
         self._pages.follow(order)
+        if seen is not None and seen.status == OrderStatus.REFUNDING:
+            self.refunds.note(seen)  # its page may lag behind the card
         is_group = order.group_price or order.status == OrderStatus.GROUP_PENDING
         if is_group or order.order_id in self._not_ready:
             self._not_ready.discard(order.order_id)

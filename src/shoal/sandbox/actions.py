@@ -29,6 +29,7 @@ from shoal.sandbox.bodies import (
     SupplierBody,
     TypedBody,
 )
+from shoal.sandbox.cards import Form
 from shoal.sandbox.passport import LONG_LOGIN_MS
 from shoal.sandbox.policy import STRICT_LEVERS, Policy
 from shoal.sandbox.site import Site
@@ -87,6 +88,8 @@ def pay(site: Site, body: PayBody) -> dict[str, Any]:
         site.happened("ordered", seller.unb, buyer=buyer.nick, text=order.id, order_id=order.id)
     elif (order.seller_id, order.buyer_id) != (seller.unb, buyer.id):
         raise UnknownThing(f"order {order.id} is not between these two")
+    order.status_from_ms = site.clock.now_ms() + round(body.status_lag_seconds * 1000)
+    order.title = body.title
     cards: list[CardKind] = ["not_paid", "paid"] if body.card == "both" else []
     if body.card not in ("both", "none"):
         cards = [cast("CardKind", body.card)]
@@ -95,9 +98,11 @@ def pay(site: Site, body: PayBody) -> dict[str, Any]:
         trade.turn(site, order, kind)
         if body.quiet:
             continue
-        message = site.card(
-            order, kind, message_id=body.message_id, mark=body.mark, as_update=body.as_update, bare=body.bare
-        )
+        form: Form = "update" if body.as_update else "dynamic" if body.dynamic else "card"
+        message = trade.push_card(
+            site, order, kind, form=form, button=body.button, message_id=body.message_id, mark=body.mark,
+            bare=body.bare,
+        )  # fmt: skip
         messages.append(message.id)
     cid = site.chat_of(order).cid
     return {"order_id": order.id, "cid": cid, "buyer_id": buyer.id, "message_ids": messages}

@@ -28,6 +28,8 @@ CardKind = Literal[
     "closed",
     "refund_asked",
     "refund_withdrawn",
+    "refund_refused",
+    "refund_agreed",
     "refunded",
 ]
 
@@ -92,8 +94,11 @@ class PayBody(Body):
     """A buyer orders an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist.
 
     ``quiet`` pushes nothing: the order changes, and only its page shows it. ``spec`` is ``name:value``, one of the
-    item's where that has any. Until ``page_lag_seconds`` are over, the order's page says neither quantity nor spec. A
-    ``bare`` card names the order in its ``updateKey`` only.
+    item's where that has any. Until ``page_lag_seconds`` are over, the order's page says neither quantity nor spec;
+    until ``status_lag_seconds`` are over, it shows the status before the card. ``title`` is what it says of the status
+    from then on, instead of the site's usual words. A ``bare`` card names the order in its ``updateKey`` only;
+    a ``dynamic`` one comes as a message of type 32 that holds the changed card; ``button`` are the words on its button
+    instead of its own.
     """
 
     account: Digits
@@ -109,7 +114,11 @@ class PayBody(Body):
     message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
     mark: bool = True
     as_update: bool = False
+    dynamic: bool = False
     bare: bool = False
+    button: Annotated[str, Field(max_length=20)] | None = None
+    status_lag_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    title: Annotated[str, Field(max_length=40)] = ""
 
 
 class ItemBody(Body):

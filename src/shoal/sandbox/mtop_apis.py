@@ -155,7 +155,7 @@ def _consign(call: Call, session: Session) -> dict[str, Any]:
         raise Fail(refusal)
     call.site.world.attempt(order, call.api, SUCCESS)
     call.site.move_order(order, "shipped")
-    call.site.card(order, "shipped")
+    trade.push_card(call.site, order, "shipped")
     return {}
 
 
@@ -169,10 +169,10 @@ def _free_shipping(call: Call, session: Session) -> dict[str, Any]:
     call.site.world.attempt(order, call.api, SUCCESS)
     if call.site.strict.has("ready_card"):
         order.is_ready = False
-        call.site.ready_soon(order)
+        trade.ready_soon(call.site, order)
     else:
         call.site.move_order(order, "pending_ship")
-        call.site.card(order, "group_ready")
+        trade.push_card(call.site, order, "group_ready")
     return {}
 
 

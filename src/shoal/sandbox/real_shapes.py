@@ -1,6 +1,7 @@
 """The captured shapes of what the site pushes and answers (docs/sandbox.md): the policy's lever ``real_shapes``.
 
-``codec`` holds the plainer shapes that the sandbox had before; a shape that is the same in both stands there only.
+``codec`` and ``cards`` hold the plainer shapes that the sandbox had before; a shape that is the same in both stands
+there only.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shoal.sandbox import codec
-from shoal.sandbox.codec import CARDS, NO_PARCEL_PAGE, PARCEL_PAGE, TRADE_CARD, Payload, address, compact
+from shoal.sandbox import cards, codec
+from shoal.sandbox.cards import CARDS, NO_PARCEL_PAGE, PARCEL_PAGE
+from shoal.sandbox.codec import TRADE_CARD, Payload, address, compact
 
 _NOTIFY: Final = {
     "huawei": "EXPRESS",
@@ -26,7 +28,7 @@ AROUSES: Final = 14
 
 @dataclass(frozen=True, slots=True)
 class RealCard:
-    """What a captured card says beside the words of ``codec.CARDS``."""
+    """What a captured card says beside the words of ``cards.CARDS``."""
 
     task: str
     key: str
@@ -56,7 +58,9 @@ REAL_CARDS: Final[dict[str, RealCard]] = {
     "completed": RealCard("交易成功_卖家", "4:DONE:26"),
     "closed": RealCard("交易关闭_卖家", "5:CLOSED:26"),
     "refund_asked": RealCard("退款申请_卖家", "10:TRADE_REFUND:26"),
-    "refund_withdrawn": RealCard("退款撤销_卖家", "10:TRADE_REFUND:26"),
+    "refund_withdrawn": RealCard("退款申请已撤销_卖家", "10:TRADE_REFUND:26"),
+    "refund_refused": RealCard("退款申请已拒绝_卖家", "10:TRADE_REFUND:26"),
+    "refund_agreed": RealCard("退款申请已同意_卖家", "10:TRADE_REFUND:26"),
     "refunded": RealCard("退款成功_卖家", "10:TRADE_REFUND:26"),
 }
 
@@ -108,7 +112,7 @@ def card_extra(kind: str, order_id: str, *, cid: str, hex_id: str, receiver_id: 
     }
     waits = {"csReception": "1"} if real.waits else {}
     ext |= {"correlationGroupId": hex_id} if real.waits else {}
-    plain = codec.card_extra(kind, order_id, cid=cid, hex_id=hex_id, receiver_id=receiver_id)
+    plain = cards.card_extra(kind, order_id, cid=cid, hex_id=hex_id, receiver_id=receiver_id)
     biz = {"sourceId": "C2C:t1", "taskName": real.task, "materialId": "t1", "taskId": "t1"}
     return plain | waits | {"bizTag": compact(biz), "extJson": compact(ext)}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from shoal.sandbox import trade
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Buyer, Chat, Seller
 
@@ -76,6 +77,6 @@ class Script:
         order = site.world.open_order(seller, chat.buyer, chat.item_id)
         item = seller.items.get(chat.item_id)
         order.spec = random.choice(item.specs) if item and item.specs else ""
-        site.card(order, "not_paid")
+        trade.push_card(site, order, "not_paid")
         site.move_order(order, "pending_ship")
-        site.card(order, "paid")
+        trade.push_card(site, order, "paid")

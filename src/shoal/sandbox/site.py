@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -320,48 +319,6 @@ class Site:
         self.push_payload(chat.seller_id, codec.chat_message(line))
 
     # -- trade ----------------------------------------------------------------------------------------------------
-
-    def card(
-        self,
-        order: Order,
-        kind: str,
-        *,
-        message_id: str | None = None,
-        mark: bool = True,
-        as_update: bool = False,
-        bare: bool = False,
-    ) -> Message:
-        """Push a trade card about an order to its seller, together with the order mark of the chat."""
-        chat = self.chat_of(order)
-        card = codec.CARDS[kind]
-        sender_id = order.seller_id if card.from_seller else order.buyer_id
-        message = self.world.write(chat, sender_id, card.reminder, "", codec.TRADE_CARD, message_id=message_id)
-        message.item_id = order.item_id
-        shapes = real_shapes if self.is_real else codec
-        message.content = shapes.card_content(kind, order.id, message.hex_id)
-        if bare:
-            message.content = real_shapes.bare_content()
-        message.extra = shapes.card_extra(
-            kind, order.id, cid=chat.cid, hex_id=message.hex_id, receiver_id=order.seller_id
-        )
-        line = self.chat_line(chat, message)
-        self.push_payload(order.seller_id, shapes.card_update(line) if as_update else codec.chat_message(line))
-        if mark:
-            self.push_payload(order.seller_id, codec.order_mark(chat.cid, card.red_reminder, message.at))
-        return message
-
-    def ready_soon(self, order: Order) -> None:
-        """Push the ready card of a bargain as the policy says."""
-        seconds = self.world.policy.ready_seconds
-        if seconds >= 0:
-            asyncio.get_running_loop().call_later(seconds, self.make_ready, order)
-
-    def make_ready(self, order: Order) -> None:
-        """Push the ready card of a bargain, once: it may be shipped now."""
-        if not order.is_ready:
-            order.is_ready = True
-            self.move_order(order, "pending_ship")
-            self.card(order, "group_ready")
 
     def chat_of(self, order: Order) -> Chat:
         """Return the chat an order belongs to."""

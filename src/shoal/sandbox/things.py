@@ -175,6 +175,11 @@ class Order:
     """the chosen variant, ``name:value``; empty when there is none"""
     page_from_ms: int = 0
     """until then its page says neither quantity nor spec"""
+    shown_status: OrderStatus = "processing"
+    status_from_ms: int = 0
+    """until then its page shows ``shown_status``"""
+    title: str = ""
+    """what its page says of its status instead; empty: the site's usual words"""
 
     def move(self, status: OrderStatus, at_ms: int) -> None:
         """Set a new status; the old one stays in the history."""

@@ -1,13 +1,15 @@
-"""How an order changes on the site, and what its page shows (docs/protocol.md §2.6)."""
+"""How an order changes on the site, the cards that say so, and what its page shows (docs/protocol.md §2.6, §3)."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
-from shoal.sandbox import codec
+from shoal.sandbox import cards, codec, real_shapes
+from shoal.sandbox.cards import CARDS, REFUND_ENDS, STATUS_AFTER, Form
 from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.site import Site
-from shoal.sandbox.things import Order
+from shoal.sandbox.things import Message, Order
 
 _STAGES: Final = ("processing", "group_pending", "pending_ship", "shipped", "refunding", "completed", "cancelled")
 """a card moves its order only forward: a repeated old card changes nothing"""
@@ -23,11 +25,11 @@ _TITLES: Final[dict[OrderStatus, str]] = {
 
 
 def status_after(order: Order, card: str) -> OrderStatus:
-    """Return the status of an order after a card of this kind; a withdrawn refund restores the one before."""
-    if card == "refund_withdrawn":
+    """Return the status of an order after a card of this kind; the end of a refund restores the one before."""
+    if card in REFUND_ENDS:
         before: list[OrderStatus] = [status for status, _ in order.history if status != "refunding"]
         return before[-1] if order.status == "refunding" else order.status
-    status = codec.STATUS_AFTER[card]
+    status = STATUS_AFTER[card]
     return status if _STAGES.index(status) > _STAGES.index(order.status) else order.status
 
 
@@ -36,7 +38,64 @@ def turn(site: Site, order: Order, card: str) -> None:
     status = status_after(order, card)
     order.is_ready = order.is_ready or card == "group_ready"
     if status != order.status:
+        order.shown_status = order.status
         site.move_order(order, status)
+
+
+def push_card(
+    site: Site,
+    order: Order,
+    kind: str,
+    *,
+    form: Form = "card",
+    button: str | None = None,
+    message_id: str | None = None,
+    mark: bool = True,
+    bare: bool = False,
+) -> Message:
+    """Push a trade card about an order to its seller, together with the order mark of the chat.
+
+    ``button``: the words on its button instead of its own.
+    """
+    chat = site.chat_of(order)
+    card = CARDS[kind]
+    is_dynamic = form == "dynamic"
+    content_type = cards.CHANGED_CARD if is_dynamic else codec.TRADE_CARD
+    summary = cards.CARD_MESSAGE if is_dynamic else card.reminder
+    sender_id = order.seller_id if card.from_seller else order.buyer_id
+    message = site.world.write(chat, sender_id, summary, "", content_type, message_id=message_id)
+    message.item_id = order.item_id
+    shapes = real_shapes if site.is_real else cards
+    content = cards.shown_as(shapes.card_content(kind, order.id, message.hex_id), form, button)
+    message.content = real_shapes.bare_content() if bare else content
+    extra = shapes.card_extra(kind, order.id, cid=chat.cid, hex_id=message.hex_id, receiver_id=order.seller_id)
+    if is_dynamic:
+        extra |= {"reminderContent": summary, "detailNotice": summary}
+        extra["extJson"] = extra["extJson"].replace('"26"', f'"{content_type}"')
+    if form == "update" and site.is_real:
+        extra |= cards.changed_button(content)
+    message.extra = extra
+    line = site.chat_line(chat, message)
+    update = real_shapes.card_update if site.is_real else codec.card_update
+    site.push_payload(order.seller_id, update(line) if form == "update" else codec.chat_message(line))
+    if mark:
+        site.push_payload(order.seller_id, codec.order_mark(chat.cid, card.red_reminder, message.at))
+    return message
+
+
+def ready_soon(site: Site, order: Order) -> None:
+    """Push the ready card of a bargain as the policy says."""
+    seconds = site.world.policy.ready_seconds
+    if seconds >= 0:
+        asyncio.get_running_loop().call_later(seconds, make_ready, site, order)
+
+
+def make_ready(site: Site, order: Order) -> None:
+    """Push the ready card of a bargain, once: it may be shipped now."""
+    if not order.is_ready:
+        order.is_ready = True
+        site.move_order(order, "pending_ship")
+        push_card(site, order, "group_ready")
 
 
 def buyer_acts(site: Site, order: Order, which: str) -> None:
@@ -50,7 +109,7 @@ def buyer_acts(site: Site, order: Order, which: str) -> None:
     site.faults.play(fault)
     card = str(fault.options["card"])
     turn(site, order, card)
-    site.card(order, card)
+    push_card(site, order, card)
 
 
 def shown_page(site: Site, order: Order) -> dict[str, Any]:
@@ -95,7 +154,8 @@ def order_page(site: Site, order: Order) -> dict[str, Any]:
         "skuInfo": order.spec,
     }
     info = {"itemInfo": item, "priceInfo": {"amount": {"value": _yuan(order.price_fen * order.quantity)}}}
-    status = {"orderStatusInfo": {"title": _TITLES[order.status]}}
+    shown = order.shown_status if site.clock.now_ms() < order.status_from_ms else order.status
+    status = {"orderStatusInfo": {"title": order.title or _TITLES[shown]}}
     return {
         "itemId": order.item_id,
         "peerUserId": order.buyer_id,

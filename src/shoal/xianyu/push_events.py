@@ -70,6 +70,8 @@ class Card:
     parcel: Parcel = Parcel.UNKNOWN
     buyer_name: str = ""
     """The buyer's masked name, such as ``t***1``; empty when the card has none."""
+    button: str = ""
+    """The words on its button, of an update on the changed one; empty when it has none."""
 
     @property
     def is_sale(self) -> bool:

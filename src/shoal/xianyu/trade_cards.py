@@ -116,6 +116,7 @@ def trade_card(
     """Read a card. ``beside``: other text of the message in which its order id may stand."""
     main, changed = card_main(content), _changed_main(content)
     links = _links(content)
+    buttons = (_button_of(changed), _button_of(main))
     title = text_of(object_at(changed, "exContent").get("title")) or text_of(object_at(main, "exContent").get("title"))
     reminder = _status_text(around.extension) or summary
     order_id = _linked_order(links) or _order_anywhere(content_text, beside) or _keyed_order(around.update_key)
@@ -135,6 +136,7 @@ def trade_card(
         has_group_price_text=is_group_price_text(deciding(reminder, title)),
         parcel=_parcel(links, around.update_key),
         buyer_name=around.peer_name,
+        button=next((words for one in buttons if (words := text_of(one.get("text")))), ""),
     )
 
 
@@ -147,7 +149,8 @@ def names_order(around: Surroundings, content: dict[str, object], content_text: 
 def card_update(body: dict[str, object], me: str) -> CardUpdate:
     """Read the update of an earlier card. Only its reminder and its changed button are sure to be new."""
     around = Surroundings.of(object_at(body, "4"))
-    button = text_of(json_object(text_of(around.extension.get(_CHANGED_BUTTON))).get("targetUrl"))
+    changed = json_object(text_of(around.extension.get(_CHANGED_BUTTON)))
+    button = text_of(changed.get("targetUrl"))
     sender_id = strip_address(id_of(around.extension.get("senderUserId")))
     reminder = _status_text(around.extension)
     content_type = number_of(around.ext_json.get("contentType"))
@@ -169,6 +172,7 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
         has_group_price_text=is_card and is_group_price_text(reminder),
         parcel=_parcel([button], around.update_key),
         buyer_name=around.peer_name,
+        button=text_of(changed.get("text")),
     )
 
 
@@ -197,11 +201,11 @@ def _changed_main(content: dict[str, object]) -> dict[str, object]:
 def _links(content: dict[str, object]) -> list[str]:
     """Return the links of a card and of its buttons, the changed ones last."""
     mains = (card_main(content), _changed_main(content))
-    return [link for main in mains for link in (_button_url(main), text_of(main.get("targetUrl")))]
+    return [text_of(one.get("targetUrl")) for main in mains for one in (_button_of(main), main)]
 
 
-def _button_url(main: dict[str, object]) -> str:
-    return text_of(object_in(main, "exContent", "button").get("targetUrl"))
+def _button_of(main: dict[str, object]) -> dict[str, object]:
+    return object_in(main, "exContent", "button")
 
 
 def _status_text(extension: dict[str, object]) -> str:

@@ -77,6 +77,19 @@ def deciding(reminder: str, title: str) -> str:
     return reminder if status_named(reminder) else title
 
 
+_ENDED_REQUESTS = frozenset({"已撤销", "已拒绝"})
+"""What the button of a refund's request says once its buyer withdrew it, or its seller refused it."""
+
+
+def status_on_card(reminder: str, title: str, button: str) -> str:
+    """Return the order status that a card reports, as ``status_named``.
+
+    The card of a refund's request comes again when the request ends: only its button differs then.
+    """
+    status = status_named(deciding(reminder, title))
+    return "refund_cancelled" if status == "refunding" and comparable(button) in _ENDED_REQUESTS else status
+
+
 _STATUS_WORDS = (
     (("撤销了退款", "撤销退款", "退款撤销", "撤销了退货", "取消了退款"), "refund_cancelled"),
     (("退款成功", "已退款", "原路退返", "原路退回"), "cancelled"),

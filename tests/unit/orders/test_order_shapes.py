@@ -16,7 +16,7 @@ from shoal.orders import group_prices, order_pages
 from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_store import Action, ActionState, Why
-from shoal.sandbox import codec
+from shoal.sandbox import cards, codec
 from standins import ANN, until
 from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
 
@@ -70,8 +70,8 @@ async def test_an_order_that_goes_in_a_parcel_is_not_confirmed_at_its_owners_wor
 async def test_a_refund_whose_title_still_says_paid_serves_nothing(shop: OneShop) -> None:
     await shop.add(paid_message="货", auto_confirm=True)
     unreadable_page(shop)
-    extra = codec.card_extra("refund_asked", ORDER, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
-    content, words = codec.card_content("paid", ORDER), codec.CARDS["refund_asked"].reminder
+    extra = cards.card_extra("refund_asked", ORDER, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
+    content, words = cards.card_content("paid", ORDER), cards.CARDS["refund_asked"].reminder
     shop.site.pushes(content, summary=words, content_type=codec.TRADE_CARD, extra=extra)
     await order_soon(shop, status="refunding", problem="refund_asked")
     await shop.decided(shop.site.says("好"), Decision.NO_RULE)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from sandbox_driver import unpack
-from shoal.sandbox import codec
+from shoal.sandbox import cards, codec
 
 AT_MS = 1_750_000_000_123
 CID = "51000000001"
@@ -83,10 +83,10 @@ def test_long_text_is_packed_without_str8_and_bin() -> None:
     assert packed[2:5] == b"\xda\x00\xc8"
 
 
-@pytest.mark.parametrize("kind", codec.CARDS)
+@pytest.mark.parametrize("kind", cards.CARDS)
 def test_a_trade_card_holds_the_order_id_and_its_words(kind: str) -> None:
     order_id = "4500000000000000001"
-    extra = codec.card_extra(kind, order_id, cid=CID, hex_id=HEX_ID, receiver_id="2200000000002")
+    extra = cards.card_extra(kind, order_id, cid=CID, hex_id=HEX_ID, receiver_id="2200000000002")
     line = codec.ChatLine(
         MESSAGE_ID,
         CID,
@@ -97,8 +97,8 @@ def test_a_trade_card_holds_the_order_id_and_its_words(kind: str) -> None:
         "800000000001",
         AT_MS,
         HEX_ID,
-        codec.CARDS[kind].reminder,
-        codec.card_content(kind, order_id),
+        cards.CARDS[kind].reminder,
+        cards.card_content(kind, order_id),
         codec.TRADE_CARD,
         extra=extra,
     )
@@ -108,15 +108,15 @@ def test_a_trade_card_holds_the_order_id_and_its_words(kind: str) -> None:
     assert body[4] == 26
     assert re.search(r"order_detail\?id=(\d+)", main["targetUrl"])[1] == order_id  # type: ignore[index]
     assert decoded[1][7] == 1
-    assert decoded[1][10]["reminderContent"] == body[2] == codec.CARDS[kind].reminder
+    assert decoded[1][10]["reminderContent"] == body[2] == cards.CARDS[kind].reminder
     assert "messageId" not in json.loads(decoded[1][10]["bizTag"])
     assert json.loads(decoded[1][10]["extJson"])["updateKey"].startswith(f"{CID}:{order_id}:")
 
 
 def test_the_paid_card_says_what_delivery_waits_for() -> None:
-    assert codec.CARDS["paid"].reminder == "[我已付款，等待你发货]"
-    assert codec.CARDS["group"].reminder == "[卡片消息]"
-    assert codec.CARDS["group"].title == "我已小刀，待刀成"
+    assert cards.CARDS["paid"].reminder == "[我已付款，等待你发货]"
+    assert cards.CARDS["group"].reminder == "[卡片消息]"
+    assert cards.CARDS["group"].title == "我已小刀，待刀成"
 
 
 def test_a_card_update_and_a_json_push_have_their_shapes() -> None:

@@ -345,6 +345,7 @@ _ROWS = (
     Problem("unknown_act", 404, ("action",), codes="order_step"),
     Problem("order_settled", 409, ("status",), codes="order_status"),
     Problem("order_refunding", 409),
+    Problem("order_page_unread", 503),
     Problem("nothing_sent_yet", 409),
     Problem("no_unit_to_replace", 409, ("unit_no",)),
     Problem("unit_replaced", 409, ("unit_no",)),

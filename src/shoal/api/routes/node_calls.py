@@ -24,7 +24,7 @@ from shoal.api.routes.manual_sending import SEND, answer_send
 from shoal.api.routes.node_states import answer_watch
 from shoal.api.routes.ops import OPS, answer_op
 from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
-from shoal.api.routes.orders import LOOK, answer_look
+from shoal.api.routes.orders import LOOK, REFUND, answer_look, answer_refund
 from shoal.api.server import Server
 from shoal.cluster.call_signing import CallSigner, NotSigned
 from shoal.cluster.node_calls import ANSWER_HEADER, CALL_HEADER, PATH, NodeCalls
@@ -38,6 +38,7 @@ NodeOperation = Callable[[Server, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Operation]] = {
     SEND: answer_send,
     LOOK: answer_look,
+    REFUND: answer_refund,
     SEND_AGAIN: answer_send_again,
     DIAGNOSE: answer_diagnose,
     items_anywhere.ITEMS: items_anywhere.answer_items,

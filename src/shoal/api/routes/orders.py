@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, Final
@@ -41,12 +42,13 @@ from shoal.api.schemas.orders import (
     order_shape,
 )
 from shoal.api.server import Server
-from shoal.errors import Conflict, InvalidInput
+from shoal.errors import Conflict, InvalidInput, TemporaryFailure
 from shoal.language.choice import Language, language_of
 from shoal.orders.order_lists import OrderPage, SoughtOrders, with_names
 from shoal.orders.order_rows import PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, ENDS, FREE_SHIPPING_OFF, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why
+from shoal.orders.refund_store import PageSays
 
 routes = Routes(tags=["orders"])
 
@@ -55,6 +57,8 @@ SERVE_WAIT_SECONDS = 5.0
 LONGEST_SERVE_WAIT_SECONDS = 30.0
 LOOK: Final = "look"
 """The call by which one server tells another that an order has something to do."""
+REFUND: Final = "refund"
+"""The call by which one server has another read the page of an order whose refund is open."""
 _LOOK_SECONDS = 0.05
 _LEFT_ALONE = frozenset({AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, Why.BEFORE_ACCOUNT.value})
 
@@ -136,23 +140,29 @@ async def serve_order(
     The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
     another time. An action that is done or in progress is never repeated (409).
 
+    While the buyer's refund is open, the order's page is read first: one that says paid, shipped or completed ends the
+    refund, as does your request where the page's words are not known. One that shows the refund answers 409.
+
     With `replace_unit` another unit of the same goods goes to the buyer in place of that one, with a `reason`; with
     `again` the messages of the delivery go out once more, with the same units. Both need a connected account.
     """
     await require_current(server, account, caller)
     order = await _known(server, account, order_id)
+    is_freed = order.status == OrderStatus.REFUNDING
+    if is_freed:
+        await _end_refund(server, account, order_id, caller)
+        order = await _known(server, account, order_id)
     if body.replace_unit is not None or body.again:
         await send_once_more(server, account, order, caller, replace_unit=body.replace_unit, reason=body.reason)
         return await _full(server, account, order, language_of(accept_language))
     order_actions = await server.order_store.order_actions(account.id, order_id)
     actions = [Action(body.action)] if body.action else _to_serve(order, order_actions)
-    if not caller.repeats:
+    may_be_done = caller.repeats or is_freed  # an order whose refund has ended goes on by itself
+    if not may_be_done:
         _refuse(order, order_actions, actions)
     for action in actions:
-        if (
-            not await server.order_store.ask_again(account.id, order_id, action, actor=caller.actor)
-            and not caller.repeats
-        ):
+        is_asked = await server.order_store.ask_again(account.id, order_id, action, actor=caller.actor)
+        if not is_asked and not may_be_done:
             order = await _known(server, account, order_id)
             _refuse(order, await server.order_store.order_actions(account.id, order_id), [action])
     await _settled(server, account, order_id, caller)
@@ -251,6 +261,32 @@ def _refuse_action(order_actions: Sequence[OrderAction], action: Action) -> None
         raise Conflict("it was done", code="act_done", action=action.value)
     if order_action is not None and order_action.state is ActionState.INTENDED:
         raise Conflict("it is under way", code="act_under_way", action=action.value)
+
+
+async def _end_refund(server: Server, account: Account, order_id: str, caller: Caller) -> None:
+    """Have the order's page read, which may end the refund. Raise ``Conflict`` while the refund is open."""
+    calls = server.node_calls
+    asked = {"rev": account.rev, "order_id": order_id, "actor": caller.actor}
+    if calls is not None and not calls.is_mine(account.id):
+        answer = await calls.ask(account.id, REFUND, asked)
+    else:
+        answer = await answer_refund(server, account, asked)
+    if answer["says"] == PageSays.UNREAD:
+        raise TemporaryFailure("the order's page could not be read", code="order_page_unread")
+    if answer["says"] == PageSays.OPEN:
+        raise Conflict("the order is being refunded", code="order_refunding")
+
+
+async def answer_refund(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:
+    """Have the page of an order read whose refund is open, also for another server."""
+    says = PageSays.UNREAD
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_SERVE_WAIT_SECONDS):
+            says = await server.order_store.refunds.ask_for_owner(
+                account.id, str(asked["order_id"]), actor=str(asked["actor"])
+            )
+    server.order_store.look(account.id)
+    return {"says": says.value}
 
 
 async def _settled(server: Server, account: Account, order_id: str, caller: Caller) -> None:
