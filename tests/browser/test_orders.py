@@ -63,6 +63,28 @@ async def test_an_order_appears_when_it_is_paid_and_is_followed_to_its_end_and_i
     await expect(picture).to_have_js_property("naturalWidth", 80)
 
 
+async def test_g2_an_order_whose_refund_ended_unseen_is_served_once_its_page_was_read(wired: WiredConsole) -> None:
+    await wired.door.call("PATCH", "/cookies/muzi/settings", json={"paid_message": "提取码 8k2m"})
+    await wired.door.call("PUT", "/cookies/muzi/status", json={"enabled": False})
+    (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
+    about = {"account": wired.unb, "buyer": NAME, "item": item["items"][0]["id"]}
+    about["order_id"] = (await wired.sandbox.do("pay", **about))["order_id"]
+    await wired.sandbox.do("pay", **about, card="refund_asked")
+    await wired.door.call("PUT", "/cookies/muzi/status", json={"enabled": True})
+    page = await wired.page("/console/orders?filter=hand")
+    await press(page.locator(f"[data-order='muzi/{about['order_id']}']"))
+    order = page.locator("[data-test=order]")
+    await expect(order.locator("[data-problem=refund_asked]")).to_contain_text("重新处理")
+    await press(order.locator("[data-test=serve]"))
+    await expect(page.locator("[data-test=page-decides]")).to_contain_text("先读取闲鱼的订单页")
+    await press(page.locator("[data-test=order-go]"))
+    await expect(page.get_by_role("alert")).to_contain_text("还显示退款中")
+    await wired.sandbox.do("pay", **about, card="refund_withdrawn", quiet=True)
+    await press(page.locator("[data-test=order-go]"))
+    await expect(order.locator("[data-act=paid_message]")).to_have_attribute("data-state", "done")
+    assert await wired.sandbox.seen(wired.unb, NAME) == ["提取码 8k2m"]
+
+
 async def _has_picture(door: Door) -> bool:
     (order,) = (await door.call("GET", "/orders"))["items"]
     return bool(order["item_picture"])

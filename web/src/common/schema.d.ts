@@ -2546,6 +2546,9 @@ export interface paths {
          *     The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
          *     another time. An action that is done or in progress is never repeated (409).
          *
+         *     While the buyer's refund is open, the order's page is read first: one that says paid, shipped or completed ends the
+         *     refund, as does your request where the page's words are not known. One that shows the refund answers 409.
+         *
          *     With `replace_unit` another unit of the same goods goes to the buyer in place of that one, with a `reason`; with
          *     `again` the messages of the delivery go out once more, with the same units. Both need a connected account.
          */

@@ -16,10 +16,19 @@ test('failed and uncertain steps are retried, as long as the order is open', () 
   const acts = [act('free_shipping', 'done'), act('paid_message', 'uncertain')]
   expect(actsToServe(order('pending_ship', acts, 'message_uncertain'))).toEqual(['paid_message'])
   expect(stuckAct(order('pending_ship', acts))?.action).toBe('paid_message')
-  for (const status of ['shipped', 'refunding', 'completed', 'cancelled'] as const) {
+  for (const status of ['shipped', 'completed', 'cancelled'] as const) {
     expect(actsToServe(order(status, acts, 'refund_asked'))).toEqual([])
     expect(stuckAct(order(status, acts))).toBeUndefined()
   }
+})
+
+test('an order whose refund is open can be served: its page decides whether the refund has ended', () => {
+  const refunding = (acts: OrderAct[]) => actsToServe(order('refunding', acts, 'refund_asked'))
+  expect(refunding([])).toEqual(['paid_message'])
+  expect(refunding([act('paid_message', 'pending')])).toEqual(['paid_message'])
+  expect(refunding([act('paid_message', 'done'), act('confirm', 'pending')])).toEqual(['confirm'])
+  expect(refunding([act('paid_message', 'done'), act('confirm', 'done')])).toEqual([])
+  expect(stuckAct(order('refunding', [act('paid_message', 'uncertain')]))).toBeUndefined()
 })
 
 test('an order whose card never came has no step to settle, but one to serve', () => {

@@ -27,8 +27,15 @@ export function stuckAct(order: FullOrder): OrderAct | undefined {
   return isOpen(order) ? order.actions.find(inTheWay) : undefined
 }
 
-/** The steps that "serve again" means; none where there is nothing to serve. */
+/**
+ * The steps that "serve again" means; none where there is nothing to serve. While the buyer's refund is open, they
+ * are done only once the order's page shows that it has ended.
+ */
 export function actsToServe(order: FullOrder): Act[] {
+  if (order.status === 'refunding') {
+    const left = order.actions.filter((act) => inTheWay(act) || act.state === 'pending').map((act) => act.action)
+    return left.length || order.actions.some((act) => act.action === 'paid_message') ? left : ['paid_message']
+  }
   if (!isOpen(order)) return []
   const stuck = order.actions.filter(inTheWay).map((act) => act.action)
   if (stuck.length) return stuck

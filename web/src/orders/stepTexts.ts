@@ -80,6 +80,7 @@ const zh = {
 
   serveTitle: '重新处理这个订单？',
   doTitle: { free_shipping: '现在免拼？', paid_message: '现在发送付款后消息？', confirm: '现在确认发货？' },
+  pageDecides: '买家的退款还没有结束。会先读取闲鱼的订单页：仍显示退款中就什么都不做；已结束才执行下面的步骤。',
   willDo: '会执行：',
   last: '（上次：{state}）',
   after: '成功后，接着：{act}',
@@ -187,6 +188,8 @@ const en: Texts<typeof zh> = {
     paid_message: 'Send the paid message now?',
     confirm: 'Confirm shipment now?',
   },
+  pageDecides:
+    'The refund is still open. The order page on Xianyu is read first: while it shows the refund, nothing is done; once it has ended, the steps below are run.',
   willDo: 'Steps to run:',
   last: '(last time: {state})',
   after: 'Then: {act}',
