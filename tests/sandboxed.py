@@ -224,6 +224,7 @@ def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
         "site_upload_url": url,
         "site_ws_url": f"{url.replace('http', 'ws', 1)}/",
         "allow_private_targets": "127.0.0.1",
+        "allowed_hosts": "shoal.test",
     }
     return Settings(**{**site, **QUICK_SITE, **values})
 
