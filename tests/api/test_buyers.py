@@ -7,8 +7,11 @@ from shoal.messages.message_log import IncomingMessage
 from shoal.storage.order_tables import orders
 
 BUYER, NAME = "2209990000001", "canary鲸"
-DONE = {"msg": "forgotten", "accounts": 1, "chats": 1, "messages": 1, "sendings": 0, "orders": 0}
-NOTHING = {"msg": "forgotten", "accounts": 0, "chats": 0, "messages": 0, "sendings": 0, "orders": 0}
+DONE = {"msg": "forgotten", "detail": "", "accounts": 1, "chats": 1, "messages": 1, "sendings": 0, "orders": 0}
+NOTHING = {
+    "msg": "nothing", "detail": "您的店铺里没有这个买家的任何内容。请核对买家编号",
+    "accounts": 0, "chats": 0, "messages": 0, "sendings": 0, "orders": 0,
+}  # fmt: skip
 
 
 async def hear(door: Door, account_id: str = "shop", number: int = 1) -> None:
@@ -51,6 +54,15 @@ async def test_only_an_administrator_forgets_everywhere_and_not_by_a_token(door:
         assert refused["code"] == "token_not_allowed"
         done = await door.call("DELETE", f"/buyers/{BUYER}?everywhere=true")
         assert (done["accounts"], done["messages"]) == (2, 2)
+
+
+async def test_g16_a_buyer_of_nobody_is_said_to_be_so(door: Door) -> None:
+    await hear(door)
+    assert await door.call("DELETE", "/buyers/2209990000002") == NOTHING
+    everywhere = await door.call("DELETE", "/buyers/2209990000002?everywhere=1", headers={"Accept-Language": "en"})
+    assert (everywhere["msg"], everywhere["detail"]) == (
+        "nothing", "There is nothing of this buyer in your shops. Check the buyer's number.",
+    )  # fmt: skip
 
 
 async def test_an_open_order_keeps_its_buyer_unless_one_insists(door: Door) -> None:

@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 from shoal.accounts.account import Account, Observation
+from shoal.accounts.delivery_edits import require_bound_goods
+from shoal.accounts.delivery_rule import Deliveries
 from shoal.accounts.store import Op
 from shoal.clock import now_ms
 
@@ -22,7 +24,8 @@ class Caller:
     default.
 
     ``owner_id``: the account must belong to this user once the lock is held, not only when the request arrived.
-    ``permit``: raises the error for a caller without permission; also called under the lock. ``most_shops``: no account
+    ``permit``: raises the error for a caller without permission; also called under the lock. ``may_bind``: whether the
+    caller may name goods that no delivery rule of the account names. ``most_shops``: no account
     is added for an owner with this many; ``None`` means no limit. ``repeats``: the op may have been tried before; what
     it did then is not done again.
     """
@@ -30,12 +33,18 @@ class Caller:
     actor: str
     owner_id: int | None = None
     permit: Callable[[Account], None] | None = None
+    may_bind: Callable[[Account], bool] | None = None
     most_shops: int | None = None
     op_id: str = ""
     repeats: bool = False
     if_match: int | frozenset[int] | None = None
     wait_seconds: float | None = None
     origin: str = ""
+
+    def require_goods(self, account: Account, after: Deliveries) -> None:
+        """Raise ``InvalidInput`` (``delivery_goods_not_shared``) for rules with goods that the caller may not bind."""
+        if after is not account.deliveries and self.may_bind is not None and not self.may_bind(account):
+            require_bound_goods(account.deliveries, after)
 
     def is_mistaken_about(self, account: Account) -> bool:
         """Whether the caller assumes another generation (or any of others) than the account has."""

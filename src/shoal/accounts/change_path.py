@@ -118,7 +118,7 @@ class ChangePath:
         """Commit and publish the result of ``edit`` on the account."""
 
         async def built(old: Account, op: Op) -> Change:
-            return Change.between(old, await apply_edit(edit, old), op)
+            return await _drafted(old, edit, op, caller)
 
         done = await self._change(account_id, operation, built, caller)
         return done if isinstance(done, Done) else self._as_before(done, caller)
@@ -189,7 +189,7 @@ class ChangePath:
                 holds.append(hold)
             before = await self._all_done_before(ops, caller)
             changes = [
-                Change.between(old := self._owned(account_id, caller), await apply_edit(edit, old), ops[account_id])
+                await _drafted(self._owned(account_id, caller), edit, ops[account_id], caller)
                 for account_id, edit in edits.items()
                 if account_id not in before
             ]
@@ -383,6 +383,12 @@ class ChangePath:
             "change committed", account=entry.account_id, generation=entry.generation, rev=entry.rev,
             fields=sorted(entry.changes), actor=entry.actor,
         )  # fmt: skip
+
+
+async def _drafted(old: Account, edit: Edit, op: Op, caller: Caller) -> Change:
+    after = await apply_edit(edit, old)
+    caller.require_goods(old, after.deliveries)
+    return Change.between(old, after, op)
 
 
 def _traced(operation: str, account_id: str) -> Trace:

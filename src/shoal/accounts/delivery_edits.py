@@ -71,6 +71,21 @@ def check_together(rules: Deliveries) -> Deliveries:
     return rules
 
 
+def require_bound_goods(before: Deliveries, after: Deliveries) -> None:
+    """Raise ``InvalidInput`` (``delivery_goods_not_shared``) for goods that no earlier rule names."""
+    bound = {rule.goods_id for rule in before} | {None}
+    for rule in after:
+        if rule.goods_id not in bound:
+            raise InvalidInput(
+                f"the owner has not bound goods {rule.goods_id} to this shop",
+                code="delivery_goods_not_shared",
+                item=rule.item_id or rule.title_contains or "*",
+                spec=rule.spec or "–",
+                goods=rule.goods_id,
+                field="goods_id",
+            )
+
+
 def goods_unknown(rule: DeliveryRule) -> InvalidInput:
     """Return the refusal of a rule whose goods do not belong to the shop's owner."""
     return InvalidInput(

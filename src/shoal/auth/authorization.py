@@ -68,6 +68,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """What the caller sees of accounts depends on, beside grants and the accounts themselves."""
         return self.user.id, self.most, None if self.token is None else self.token.only_accounts
 
+    def may_bind_goods(self, account: Account) -> bool:
+        """Return whether the caller may name any goods of the owner: they are of the whole user, not of an account."""
+        return account.owner_id == self.id and (self.token is None or self.token.only_accounts is None)
+
     def covers(self, account_id: str) -> bool:
         """Return whether the caller may ask about that account at all: a token may be limited to some accounts."""
         return self.token is None or self.token.covers(account_id)

@@ -6124,10 +6124,12 @@ export interface components {
         };
         /**
          * BuyerForgotten
-         * @description How many rows were emptied, and in how many accounts. All 0: nothing of this buyer is here.
+         * @description How many rows were emptied, and in how many accounts. ``nothing``: nothing of this buyer is here, as ``detail``
+         *     says.
          * @example {
          *       "accounts": 1,
          *       "chats": 1,
+         *       "detail": "",
          *       "messages": 12,
          *       "msg": "forgotten",
          *       "orders": 1,
@@ -6137,9 +6139,11 @@ export interface components {
         BuyerForgotten: {
             /**
              * Msg
-             * @default forgotten
+             * @enum {string}
              */
-            msg: string;
+            msg: "forgotten" | "nothing";
+            /** Detail */
+            detail: string;
             /** Accounts */
             accounts: number;
             /** Chats */

@@ -303,6 +303,7 @@ async def caller_of(
     return Caller(
         actor=actor_of(who.user),
         permit=permit(server, who, Permission.OWN if rule is None else rule.permission),
+        may_bind=who.may_bind_goods,
         most_shops=most_shops(server, who),
         op_id=op.op_id,
         repeats=not op.is_new,

@@ -274,6 +274,7 @@ _ROWS = (
     Problem("bad_delivery_spec", 422, ("limit",)),
     Problem("bad_delivery_goods", 422),
     Problem("delivery_goods_unknown", 422, ("item", "spec", "goods")),
+    Problem("delivery_goods_not_shared", 403, ("item", "spec", "goods")),
     Problem("bad_delivery_count", 422, ("limit",)),
     Problem("bad_delivery_delay", 422, ("limit",)),
     Problem("bad_delivery_confirm", 422, ("limit",)),

@@ -25,12 +25,14 @@ async def is_done(server: Server, caller: Caller, part: str = "") -> bool:
     return caller.repeats and await server.store.op(f"{caller.op_id}{part}") is not None
 
 
-async def require_own_goods(server: Server, account: Account, after: Deliveries) -> None:
-    """Raise ``InvalidInput`` (``delivery_goods_unknown``) that names the first new or changed rule with other goods; or
-    ``message_too_long`` for one whose messages would be.
+async def require_own_goods(server: Server, account: Account, after: Deliveries, caller: Caller) -> None:
+    """Raise ``InvalidInput`` (``delivery_goods_unknown``) that names the first new or changed rule with other goods;
+    ``delivery_goods_not_shared`` for goods that this caller may not bind; or ``message_too_long`` for one whose
+    messages would be.
 
     Rules that stay as they are do not count: otherwise goods that are gone would keep all others from being changed.
     """
+    caller.require_goods(account, after)
     before = {rule.key: rule for rule in account.deliveries}
     fresh = [rule for rule in after if rule.goods_id is not None and before.get(rule.key) != rule]
     stock = await stock_of_rules(server, fresh)

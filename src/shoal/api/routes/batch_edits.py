@@ -154,7 +154,7 @@ async def _without_goods(server: Server, caller: Caller, wanted: Mapping[str, Ed
         try:
             after = await edits.apply_edit(edit, account)
             if _names_goods(after.deliveries) and not await is_done(server, caller, f":{name}"):
-                await require_own_goods(server, account, after.deliveries)
+                await require_own_goods(server, account, after.deliveries, caller)
         except InvalidInput as error:
             refused[name] = error
     return refused

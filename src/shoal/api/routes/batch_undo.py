@@ -118,7 +118,7 @@ async def _undone(server: Server, account: Account, entry: JournalEntry, caller:
     if dry_run or ("deliveries" in entry.changes and not await is_done(server, own)):
         now = server.manager.account(account.id)
         after = await edits.apply_edit(edit, now)
-        await require_own_goods(server, now, after.deliveries)
+        await require_own_goods(server, now, after.deliveries, caller)
         if dry_run:
             return UndoneRow(
                 rev=entry.rev,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from pydantic import BaseModel
@@ -12,12 +12,14 @@ from shoal.api.http.caller import Origin, TheServer, WhoManages, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
+from shoal.api.schemas.rules import TheLanguage
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.errors import Forbidden
+from shoal.language.catalogue import translate
 from shoal.maintenance.forgotten_buyers import ForgottenBuyers, Shop
 
 routes = Routes(tags=["messages"])
@@ -27,10 +29,13 @@ _COUNTS: dict[str, Any] = {"accounts": 1, "chats": 1, "messages": 12, "sendings"
 
 
 class BuyerForgotten(BaseModel):
-    """How many rows were emptied, and in how many accounts. All 0: nothing of this buyer is here."""
+    """How many rows were emptied, and in how many accounts. ``nothing``: nothing of this buyer is here, as ``detail``
+    says.
+    """
 
-    model_config = example(msg="forgotten", **_COUNTS)
-    msg: str = "forgotten"
+    model_config = example(msg="forgotten", detail="", **_COUNTS)
+    msg: Literal["forgotten", "nothing"]
+    detail: str
     accounts: int
     chats: int
     messages: int
@@ -44,6 +49,7 @@ async def forget_buyer(
     server: TheServer,
     who: WhoManages,
     origin: Origin,
+    language: TheLanguage,
     *,
     everywhere: Annotated[bool, Query(description="In the shops of all users. For administrators.")] = False,
     even_open: Annotated[bool, Query(description="Also while orders of the buyer have not ended.")] = False,
@@ -71,6 +77,8 @@ async def forget_buyer(
             orders=one.orders,
         )
     return BuyerForgotten(
+        msg="forgotten" if found else "nothing",
+        detail="" if found else translate("buyers.nothing", language),
         accounts=len(found),
         chats=sum(one.chats for one in found),
         messages=sum(one.messages for one in found),

@@ -78,7 +78,7 @@ async def replaced(
     """Replace the delivery rules, or add these (``merge``), or only report what that would change (``dry_run``)."""
     edit = edits.deliveries(wanted, merge=merge)
     if not await is_done(server, caller):
-        await require_own_goods(server, account, (await edits.apply_edit(edit, account)).deliveries)
+        await require_own_goods(server, account, (await edits.apply_edit(edit, account)).deliveries, caller)
     facts: dict[str, Any]
     if dry_run:
         after = await server.manager.preview_rules(account.id, edit, caller=caller)

@@ -210,7 +210,7 @@ async def undo_change(
     """
     entry, account = await undoable_entry(server, who, rev)
     if "deliveries" in entry.changes and not await is_done(server, caller):
-        await require_own_goods(server, account, undo(entry)(account).deliveries)
+        await require_own_goods(server, account, undo(entry)(account).deliveries, caller)
     if dry_run:
         await server.manager.row_reads.read_if_behind(account.id, caller)
         return _preview(entry, server.manager.account(account.id), caller, response)

@@ -123,6 +123,7 @@ class _Here(msgspec.Struct, frozen=True):
     """What the sections of a file name on this server."""
 
     server: Server
+    caller: Caller
 
     async def users(self) -> Mapping[int, str]:
         return {user.id: user.username for user in await self.server.users.list_users()}
@@ -134,7 +135,7 @@ class _Here(msgspec.Struct, frozen=True):
         return await measured(self.server, values)
 
     async def require_own_goods(self, account: Account, rules: Deliveries) -> None:
-        await require_own_goods(self.server, account, rules)
+        await require_own_goods(self.server, account, rules, self.caller)
 
 
 def _chosen(server: Server, who: Principal, names: list[str] | None) -> list[Account]:
@@ -144,7 +145,7 @@ def _chosen(server: Server, who: Principal, names: list[str] | None) -> list[Acc
 
 
 async def _row(server: Server, who: Principal, account: Account) -> Row:
-    here = _Here(server)
+    here = _Here(server, Caller(actor=actor_of(who.user)))
     goods = await here.goods(account.owner_id) if account.deliveries else {}
     staff: Mapping[str, str] | None = None
     if server.authorization.permission_on(who, account) is Permission.OWN:
@@ -161,7 +162,7 @@ async def _plans(
         file = await beside(read_file, text)
         planner = Planner(
             authorization=server.authorization,
-            here=_Here(server),
+            here=_Here(server, caller),
             who=who,
             file=file,
             faults=Faults(file),
