@@ -33,7 +33,8 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.config import load_settings
 from shoal.maintenance.backup.locks import PRIVATE, new_key_pair, read_key
 from shoal.maintenance.backup.making import Secret
-from shoal.maintenance.backup.restoring import Place, restore_backup
+from shoal.maintenance.backup.place import Place
+from shoal.maintenance.backup.restoring import restore_backup
 from shoal.maintenance.backup.worker import Done, Order
 from shoal.messages.word_indexer import WordIndexer
 from shoal.storage.data_directory import DATABASE_FILE

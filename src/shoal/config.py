@@ -79,8 +79,9 @@ class Settings(BaseSettings):
     """Password of the first administrator, at least 8 characters. If unset, one is generated and printed once. Only
     read on an empty database."""
     backup_dir: Path | None = None
-    """Directory for a backup every day, on another disk if possible; needs `backup_key` too. Older ones are deleted as
-    `backup_keep_days`, `…_weeks` and `…_months` say. Set it so that no day is lost with the disk."""
+    """Directory for a backup every day, on another disk if possible. It must be there, and needs `backup_key` too.
+    Older ones are deleted as `backup_keep_days`, `…_weeks` and `…_months` say. Set it so that no day is lost with the
+    disk."""
     backup_key: str = Field("", max_length=200)
     """Public key that the daily backups are sealed to; `shoal backup keygen` makes one. Only its private half, which
     the server does not have, opens them. Set it together with `backup_dir`."""

@@ -20,6 +20,7 @@ async def test_without_the_settings_they_are_off(door: Door) -> None:
 
 async def test_one_is_made_at_once_and_listed(tmp_path: Path) -> None:
     _, public = new_key_pair()
+    (tmp_path / "backups").mkdir()
     async with open_door(tmp_path / "data", backup_dir=tmp_path / "backups", backup_key=public) as door:
         assert (await door.call("GET", "/system/backups"))["on"] is True
         made = await door.call("POST", "/system/backups/make")
@@ -36,6 +37,7 @@ async def test_one_is_made_at_once_and_listed(tmp_path: Path) -> None:
 
 async def test_those_in_the_directory_are_listed_with_what_opens_each_and_how_long_each_stays(tmp_path: Path) -> None:
     directory = tmp_path / "backups"
+    directory.mkdir()
     _, public = new_key_pair()
     async with open_door(tmp_path / "data", backup_dir=directory, backup_key=public) as door:
         begun = await door.call("POST", "/system/backups/make?wait=false")
@@ -72,6 +74,7 @@ async def test_in_the_shell_they_are_listed_and_one_is_made_now(tmp_path: Path) 
         assert (code, "SHOAL_BACKUP_DIR" in said) == (0, True), said
         code, said = await in_shell(url, token, "backup", "now")
         assert code == 1, said
+    (tmp_path / "backups").mkdir()
     settings: dict[str, Any] = {"backup_dir": tmp_path / "backups", "backup_key": public}
     async with open_door(tmp_path / "data", **settings) as door, served(door) as url:
         token = await door.server.sessions.open(1, 3600)
@@ -91,6 +94,7 @@ async def test_in_the_shell_they_are_listed_and_one_is_made_now(tmp_path: Path) 
 async def test_a_server_that_ends_gives_up_the_backup_that_was_asked_for(tmp_path: Path) -> None:
     _, public = new_key_pair()
     directory = tmp_path / "backups"
+    directory.mkdir()
     async with open_door(tmp_path / "data", backup_dir=directory, backup_key=public) as door:
         await door.call("POST", "/system/backups/make?wait=false")
     assert not list(directory.glob("*.shoalbackup"))

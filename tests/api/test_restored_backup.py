@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from api.test_goods import some_goods
 from api.test_order_delivery import got
 from api.test_orders import PATH, paid
+from benchmarks.processes import clean_environment
 from doors import Door, open_door
+from shoal.maintenance.backup.locks import lock_with_passphrase
+from shoal.maintenance.backup.making import make_backup
+from shoal.maintenance.backup.signing import own_fingerprint
+from warm_start import ran
 
 CODES = [f"CODE-000{number}" for number in range(4)]
 
@@ -61,6 +69,37 @@ async def test_a_backup_in_the_same_directory_doubts_the_units_that_left(tmp_pat
         assert (unit["state"], unit["masked"]) == ("doubted", "CO…00")
         (note, *_) = (await door.call("GET", f"/goods/{goods_id}/history"))["items"]
         assert (note["what"], note["reason"], note["actor"]) == ("doubted", "restored", "server")
+
+
+async def restored_by_command(data: Path, backup: Path, passphrase: Path, *options: str) -> str:
+    environment = clean_environment(SHOAL_DATA_DIR=str(data), LC_ALL="C.UTF-8")
+    signer = own_fingerprint(backup.with_name("data"))
+    command = ("restore", str(backup), "--yes", "--signed-by", signer, "--passphrase-file", str(passphrase), *options)
+    done = await ran(("-m", "shoal", *command), environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+async def test_g12_a_restore_without_the_file_of_units_says_what_the_next_start_switches_off(tmp_path: Path) -> None:
+    data, new, passphrase = tmp_path / "data", tmp_path / "new", tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery staple")
+    goods_id = await before_the_sale(data, tmp_path / "copy.db")
+    backup = make_backup(
+        data, tmp_path / "b.shoalbackup", lock=lambda key: lock_with_passphrase(key, passphrase.read_text())
+    ).path
+    assert "units.log" not in await restored_by_command(data, backup, passphrase), "it is where it was"
+
+    said = await restored_by_command(new, backup, passphrase)
+    assert "units.log is not in" in said
+    assert str(new) in said
+    assert "1 product with free units" in said
+    shutil.copy(data / "units.log", new / "units.log")
+    assert json.loads(await restored_by_command(new, backup, passphrase, "--json"))["goods_to_switch_off"] == 0
+    (new / "units.log").unlink()
+    assert json.loads(await restored_by_command(new, backup, passphrase, "--json"))["goods_to_switch_off"] == 1
+    async with open_door(new) as door:
+        assert (await door.call("GET", f"/goods/{goods_id}"))["active"] is False, "as it was told"
 
 
 async def test_a_backup_in_a_new_directory_switches_goods_off_until_their_owner_has_looked(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ async def test_without_the_settings_the_card_names_both_and_links_to_the_help(co
 async def test_one_is_made_at_once_and_a_failure_says_what_to_do(open_console: OpenConsole, tmp_path: Path) -> None:
     _, public = new_key_pair()
     directory = tmp_path / "backups"
+    directory.mkdir()
     console = await open_console(backup_dir=directory, backup_key=public)
     page = await console.page(
         "/console/administration/backups", viewport={"width": 390, "height": 844}, color_scheme="dark"
@@ -51,7 +52,7 @@ async def test_one_is_made_at_once_and_a_failure_says_what_to_do(open_console: O
     directory.write_text("no directory any more")
     await card.locator("[data-test=make-backup]").click()
     failed = card.locator("[data-test=backup-failed]")
-    await expect(failed).to_contain_text("无法写入备份目录", timeout=60_000)
+    await expect(failed).to_contain_text("备份目录不存在", timeout=60_000)
     await expect(card.locator("[data-test=backup]")).to_have_count(0)
     assert await findings(page) == []
     assert not await hangs_over(page)

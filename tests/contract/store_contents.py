@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine
 
 from shoal.cluster.server_lease import FACT as LEASE
-from shoal.maintenance.backup.restoring import Place
+from shoal.maintenance.backup.place import Place
 from shoal.maintenance.backup.snapshot import heads
 from shoal.maintenance.store_migration.copying import COLUMNS
 from shoal.storage.predecessors import WRITER_ROWS

@@ -25,7 +25,7 @@ from shoal.errors import ConfigError, StoreError
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import lines_of_list
 from shoal.maintenance.backup import locks
-from shoal.maintenance.backup.envelope import Header, opened_chunks
+from shoal.maintenance.backup.envelope import Header
 from shoal.maintenance.backup.locks import (
     PRIVATE,
     PUBLIC,
@@ -36,8 +36,8 @@ from shoal.maintenance.backup.locks import (
     unlock_with_passphrase,
 )
 from shoal.maintenance.backup.making import Made, Secret, make_backup, opened
+from shoal.maintenance.backup.place import Place as Goal
 from shoal.maintenance.backup.records import read_records
-from shoal.maintenance.backup.restoring import Place as Goal
 from shoal.maintenance.backup.restoring import Restored, check_kept, put_back, restore_backup, restore_copy
 from shoal.messages.message_log import MessageLog
 from shoal.orders.order_actions import Action, ActionState
@@ -223,8 +223,8 @@ def code_of(path: Path, secret: Secret) -> str:
     """Open a backup as a whole, and return the code of the refusal."""
 
     def open_it() -> None:
-        with opened(path) as (file, header, bound):
-            for _ in read_records(opened_chunks(file, secret.file_key(header), bound)):
+        with opened(path) as sealed:
+            for _ in read_records(sealed.chunks(secret.file_key(sealed.header))):
                 pass
 
     with pytest.raises(ConfigError) as refused:
@@ -235,7 +235,8 @@ def code_of(path: Path, secret: Secret) -> str:
 @pytest.mark.slow
 async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_path: Path) -> None:
     raw = made.path.read_bytes()
-    first = raw.index(b"]}") + 2
+    with opened(made.path) as sealed:
+        first = len(sealed.top)
     chunk = 65_536 + 16
     assert len(raw) > first + 2 * chunk, "more than two chunks"
     rest = raw[first + 2 * chunk :]
@@ -244,7 +245,7 @@ async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_p
         "cut between two": raw[: first + chunk],
         "without any": raw[:first],
         "longer": raw + b"x",
-        "a bit": raw[:-50] + bytes([raw[-50] ^ 1]) + raw[-49:],
+        "a bit": raw[:-150] + bytes([raw[-150] ^ 1]) + raw[-149:],
         "reordered": raw[:first] + raw[first + chunk : first + 2 * chunk] + raw[first : first + chunk] + rest,
         "another header": raw.replace(b'"rev":', b'"rev":1', 1),
         "a header that says another thing": raw.replace(b'"database":"s', b'"database":"S', 1),

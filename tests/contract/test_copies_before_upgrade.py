@@ -18,7 +18,6 @@ from sqlalchemy import Connection, create_engine, text
 from postgres_server import Postgres
 from shoal.config import Settings
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.envelope import opened_chunks
 from shoal.maintenance.backup.loading import TableFiller, load
 from shoal.maintenance.backup.making import Secret, opened
 from shoal.maintenance.backup.older_schema import tables_of
@@ -122,14 +121,13 @@ async def test_the_copy_is_the_older_database_row_by_row_and_the_command_restore
         assert copy.name.startswith(f"shoal.before-{revision}-")
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
-        with opened(copy) as (file, header, bound_to):
+        with opened(copy) as sealed:
+            header = sealed.header
             assert (header.schema, header.database) == (revision, "postgresql")
             assert passphrase_by_server_key(header, data_dir, "6b" * 32) is None
             file_key = Secret(passphrase=KEY).file_key(header)  # what an older version is told
             with connected(older) as connection:
-                load(
-                    read_records(opened_chunks(file, file_key, bound_to)), connection, header.schema, tmp_path / "files"
-                )
+                load(read_records(sealed.chunks(file_key)), connection, header.schema, tmp_path / "files")
         assert rows_of(older, revision) == before
         assert (tmp_path / "files" / PICTURE).read_bytes() == (data_dir / PICTURE).read_bytes()
 
@@ -191,11 +189,12 @@ async def test_a_database_that_never_had_a_secret_is_copied_under_a_new_key(post
         async with open_storage(settings_of(url, data_dir, key=None)):
             pass
         (copy,) = copies_in(data_dir)
-        with opened(copy) as (file, header, bound_to):
+        with opened(copy) as sealed:
+            header = sealed.header
             passphrase = passphrase_by_server_key(header, data_dir, None)
             assert passphrase is not None
             assert passphrase in (data_dir / "secret.key").read_text().splitlines()
             file_key = Secret(passphrase=passphrase).file_key(header)
-            records = list(read_records(opened_chunks(file, file_key, bound_to)))
+            records = list(read_records(sealed.chunks(file_key)))
         rows = [row[:2] for record in records if isinstance(record, Rows) for row in record.rows]
         assert ["told", "在吗 '\\ x"] in rows

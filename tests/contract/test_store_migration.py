@@ -25,7 +25,8 @@ from postgres_server import Postgres
 from quick_start import blank_database
 from shoal.cluster.server_lease import LeaseTimes, ServerLease
 from shoal.errors import ConfigError, StoreError
-from shoal.maintenance.backup.restoring import Place, restore_copy
+from shoal.maintenance.backup.place import Place
+from shoal.maintenance.backup.restoring import restore_copy
 from shoal.maintenance.store_migration.migrating import Migrated, look_at_stores, migrate_store
 from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY
 from shoal.storage.database import Database
@@ -119,7 +120,7 @@ async def test_a_shop_goes_on_with_the_next_generation_and_rev(data: Path, url: 
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from shoal.maintenance.backup.restoring import Place
+from shoal.maintenance.backup.place import Place
 from shoal.maintenance.store_migration import migrating
 
 moment, left = sys.argv[4], 9_000

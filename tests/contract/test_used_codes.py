@@ -14,7 +14,7 @@ from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import Role, User
 from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, lock_to_key, new_key_pair, read_key
 from shoal.maintenance.backup.making import Made, Secret, make_backup
-from shoal.maintenance.backup.restoring import Place as Goal
+from shoal.maintenance.backup.place import Place as Goal
 from shoal.maintenance.backup.restoring import Restored, restore_backup
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault

@@ -31,12 +31,12 @@ from faults.delivery_run import DeliveryRun, Figures
 from postgres_server import PostgresServer
 from shoal.accounts.journal import fold, projection
 from shoal.maintenance.backup import loading
-from shoal.maintenance.backup.envelope import opened_chunks
 from shoal.maintenance.backup.loading import load
 from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, lock_to_key, new_key_pair, read_key
 from shoal.maintenance.backup.making import Made, Secret, load_file, make_backup, opened
+from shoal.maintenance.backup.place import Place
 from shoal.maintenance.backup.records import read_records
-from shoal.maintenance.backup.restoring import Place, restore_backup
+from shoal.maintenance.backup.restoring import restore_backup
 from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -152,9 +152,9 @@ class BackupRun(DeliveryRun):
         shutil.rmtree(place)
 
     def _load(self, made: Made, place: Path) -> list[bytes]:
-        with opened(made.path) as (file, header, bound):
-            records = read_records(opened_chunks(file, self._secret.file_key(header), bound))
-            return load_file(place, lambda connection: load(records, connection, header.schema, place)).keys
+        with opened(made.path) as sealed:
+            records = read_records(sealed.chunks(self._secret.file_key(sealed.header)))
+            return load_file(place, lambda connection: load(records, connection, made.header.schema, place)).keys
 
     # ── the restore ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -59,7 +59,7 @@ class _Shoal(LateGroup):
 
     before = MappingProxyType(
         {
-            "restore": Late("backup", "restoring", single=True),
+            "restore": Late("restore", "restoring", single=True),
             "migrate-store": Late("migrate_store", "moving", single=True),
             "doctor": Late("doctor.command", "examining", single=True),
             "export": Late("shop_file", "shops", single=True),

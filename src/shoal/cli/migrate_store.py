@@ -14,7 +14,7 @@ from shoal.config import load_settings
 from shoal.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from shoal.maintenance.backup.restoring import Place
+    from shoal.maintenance.backup.place import Place
     from shoal.maintenance.store_migration.migrating import Migrated
 
 # The database and its migrations take longer to load than most commands run.
@@ -33,7 +33,7 @@ def migrate_store(
     as_json: Annotated[bool, typer.Option("--json", help=words("cli.help.json"))] = False,
 ) -> None:
     """Move everything from an SQLite file to PostgreSQL or back, while the server is stopped."""
-    from shoal.maintenance.backup.restoring import Place
+    from shoal.maintenance.backup.place import Place
     from shoal.maintenance.store_migration.addresses import named_store
     from shoal.maintenance.store_migration.migrating import ALREADY_MOVED, look_at_stores
 
@@ -66,7 +66,7 @@ def _check_lets_in(place: Place) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from shoal.cli.doctor.postgresql import not_let_in, sentence_of
-    from shoal.maintenance.backup.restoring import postgresql_engine
+    from shoal.maintenance.backup.place import postgresql_engine
 
     if place.is_sqlite:
         return

@@ -61,6 +61,8 @@ def _shown(found: dict[str, Any]) -> str | Table:
     if not found["on"]:
         return words("cli.backup.off")
     caption = words("cli.backup.next", at=local(found["next_at"]), directory=printable(found["directory"]))
+    if found["signed_by"]:
+        caption += "\n" + words("cli.backup.keep_signer", signer=found["signed_by"])
     if found["failed_at"]:
         caption += "\n" + _failed(found)
     if found["unreadable"]:

@@ -27,6 +27,7 @@ from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import BOUND, bindings, goods, units
+from shoal.storage.schema import store_meta
 
 log = structlog.get_logger("shoal.goods")
 
@@ -221,12 +222,21 @@ def _bind(connection: Connection, line: SentUnit, unit_id: int, now: int) -> Non
     connection.execute(insert(bindings).values(row))
 
 
-def _switch_off(connection: Connection, now: int) -> int:
-    """Switch off all goods that have a unit to give, and return how many."""
+def has_file(connection: Connection) -> bool:
+    """Return whether a file belongs to a database of a single server."""
+    return connection.scalar(select(store_meta.c.key).where(store_meta.c.key == FACT)) is not None
+
+
+def stoppable_goods(connection: Connection) -> list[int]:
+    """Return the goods that have a unit to give."""
     has_free = select(units.c.id).where(units.c.goods_id == goods.c.id, units.c.state == UnitState.FREE.value).exists()
     kinds = [GoodsKind.STOCK.value, GoodsKind.REUSABLE.value]
-    mine = (goods.c.active, goods.c.kind.in_(kinds), has_free)
-    found = list(connection.scalars(select(goods.c.id).where(*mine)))
+    return list(connection.scalars(select(goods.c.id).where(goods.c.active, goods.c.kind.in_(kinds), has_free)))
+
+
+def _switch_off(connection: Connection, now: int) -> int:
+    """Switch off all goods that have a unit to give, and return how many."""
+    found = stoppable_goods(connection)
     values = {"active": False, "version": goods.c.version + 1, "changed_at_ms": now}
     connection.execute(update(goods).where(among(goods.c.id, found)).values(values))
     for goods_id in found:

@@ -13,6 +13,7 @@ DATABASE_FILE = "shoal.db"
 KEY_FILE = "secret.key"
 LOCK_FILE = "shoal.lock"
 MARKER_FILE = "shoal.marker"
+SIGNING_FILE = "backup-signing.key"
 UNITS_FILE = "units.log"
 PICTURE_DIRECTORY = "uploads/images"
 

@@ -18,7 +18,8 @@ from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, lock_to_key, new_key_pair, read_key
 from shoal.maintenance.backup.making import Made, Secret, check_whole, make_backup, opened
-from shoal.maintenance.backup.restoring import Place, restore_backup
+from shoal.maintenance.backup.place import Place
+from shoal.maintenance.backup.restoring import restore_backup
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
@@ -88,8 +89,8 @@ async def test_a_full_scratch_disk_is_named_and_no_unchecked_backup_stays(
     assert refused.value.code == "no_scratch"
     assert list(target.iterdir()) == []
     one = made(data, target)
-    with opened(one.path) as (_, header, _bound):
-        file_key = OPENS.file_key(header)
+    with opened(one.path) as sealed:
+        file_key = OPENS.file_key(sealed.header)
     with pytest.raises(ConfigError, match=f"could not be checked: the disk of {full} .* --scratch"):
         check_whole(one.path, file_key, scratch=full)
     assert list(full.iterdir()) == []
@@ -121,6 +122,7 @@ async def test_a_scheduled_backup_leaves_the_server_its_room_and_tells(data: Pat
     place = disk(60 << 20)
     shutil.copytree(data, place / "data")
     chosen: dict[str, Any] = {"data_dir": place / "data", "backup_dir": tmp_path / "backups", "backup_key": PUBLIC_KEY}
+    (tmp_path / "backups").mkdir()
     async with Database(place / "data") as database:
         schedule = BackupSchedule(database, Settings(**chosen))
         failed = await schedule.make_now()

@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from benchmarks.processes import clean_environment
 from quick_start import blank_database
-from shoal.maintenance.backup.restoring import Place, _fresh
+from shoal.maintenance.backup.place import Place
+from shoal.maintenance.backup.restoring import _fresh
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from warm_start import WARM, ran

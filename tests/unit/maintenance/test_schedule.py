@@ -81,11 +81,12 @@ async def test_a_backup_is_made_beside_the_server_and_a_failure_is_told_until_on
         (tmp_path / "backups").write_text("in the way")
         schedule = BackupSchedule(database, settings(tmp_path), now_ms=clock, look_seconds=0.01)
         failed = await schedule.make_now()
-        assert (failed.code, failed.failed_at_ms, failed.at_ms) == ("backup_not_written", clock.now, 0)
+        assert (failed.code, failed.failed_at_ms, failed.at_ms) == ("backup_dir_missing", clock.now, 0)
         opened_incidents = select(incidents.c.closed_at_ms).where(incidents.c.kind == "backup_failed")
         assert await database.read(lambda connection: connection.scalars(opened_incidents).all()) == [None]
 
         (tmp_path / "backups").unlink()
+        (tmp_path / "backups").mkdir()
         left = tmp_path / "data" / ".shoal-left"
         left.mkdir()
         clock.now += 3_600_001
@@ -97,14 +98,77 @@ async def test_a_backup_is_made_beside_the_server_and_a_failure_is_told_until_on
         finally:
             await schedule.close()
         path = Path(last.path)
-        with opened(path) as (_, header, _bound):
-            key = Secret(private_key=read_key(PRIVATE_KEY, PRIVATE)).file_key(header)
+        with opened(path) as sealed:
+            key = Secret(private_key=read_key(PRIVATE_KEY, PRIVATE)).file_key(sealed.header)
         assert check_whole(path, key).rows == last.rows
         assert [one.name for one in (tmp_path / "backups").iterdir()] == [path.name]
-        assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
         assert not left.exists()
         assert last.failed_at_ms == 0
         assert None not in await database.read(lambda connection: connection.scalars(opened_incidents).all())
+
+
+@pytest.mark.slow
+async def test_g12_a_directory_that_is_missing_or_lost_its_disk_is_told_and_never_made(tmp_path: Path) -> None:
+    directory = tmp_path / "backups"
+    async with Database(tmp_path / "data") as database:
+        await open_vault(database, tmp_path / "data" / "secret.key")
+        schedule = BackupSchedule(database, settings(tmp_path))
+        open_now = select(incidents.c.id).where(incidents.c.kind == "backup_failed", incidents.c.closed_at_ms.is_(None))
+
+        async def told() -> list[int]:
+            return list(await database.read(lambda connection: connection.scalars(open_now).all()))
+
+        for is_asked in (True, False):
+            failed = await schedule.make_now(is_asked=is_asked)
+            assert (failed.code, str(directory) in failed.why) == ("backup_dir_missing", True)
+            assert not directory.exists(), "nothing is made in the place of a disk"
+        assert len(await told()) == 1
+
+        directory.mkdir()
+        first = await schedule.make_now(is_asked=False)
+        assert (first.code, len(list(directory.iterdir()))) == ("", 1), "the first one needs nobody"
+        assert await told() == []
+        disk = directory.rename(tmp_path / "disk")
+        directory.mkdir()  # where it is mounted
+        lost = await schedule.make_now(is_asked=False)
+        assert (lost.code, lost.at_ms, list(directory.iterdir())) == ("backup_dir_empty", first.at_ms, [])
+        assert len(await told()) == 1
+        asked = await schedule.make_now()
+        assert (asked.code, Path(asked.path).parent) == ("", directory), "somebody who looks may begin a new one"
+        assert len(list(disk.iterdir())) == 1
+
+
+@pytest.mark.slow
+async def test_g17_the_keeping_deletes_what_is_superfluous_and_never_the_newest_or_anothers(tmp_path: Path) -> None:
+    directory = tmp_path / "backups"
+    directory.mkdir()
+    async with Database(tmp_path / "data") as database:
+        await open_vault(database, tmp_path / "data" / "secret.key")
+        chosen = settings(tmp_path, backup_keep_days=2, backup_keep_weeks=0, backup_keep_months=0)
+        clock = Clock()
+        clock.now = ms(datetime(2026, 1, 7, 23, 59, 57, tzinfo=UTC))
+        schedule = BackupSchedule(database, chosen, now_ms=clock)
+        first = Path((await schedule.make_now()).path)
+        store = first.name.split("-")[1]
+        days = {f"shoal-{store}-2026010{day}-0400{second:02}.shoalbackup" for day in range(1, 5) for second in (1, 2)}
+        others = {"notes.txt", *(f"shoal-{name}.shoalbackup" for name in ("00000000-20260101-040001", f"{store}-2026"))}
+        for name in days | others:
+            (directory / name).write_bytes(b"old")
+        clock.now += 3_600_000
+        last = Path((await schedule.make_now()).path)
+        assert last.name > first.name
+        left = {path.name for path in directory.iterdir()}
+        assert left == {first.name, last.name} | others, "of each of two days the newest"
+        clock.now += 3_600_000
+        newest = Path((await schedule.make_now()).path)
+        assert {path.name for path in directory.iterdir()} == {first.name, newest.name} | others
+
+
+def test_g17_the_newest_is_kept_by_whatever_rule() -> None:
+    days = [ms(datetime(2026, 11, 28, 12, tzinfo=UTC) - number * DAY) for number in range(5)]
+    assert superfluous(days, Keep(days=0, weeks=0, months=0)) == set(days[1:])
+    assert superfluous(days, Keep(days=1, weeks=0, months=0)) == set(days[1:])
+    assert superfluous(days, Keep(days=2, weeks=0, months=0)) == set(days[2:])
 
 
 @pytest.mark.parametrize("named", [{"backup_key": ""}, {"backup_key": PRIVATE_KEY}, {"backup_dir": None}])

@@ -9,7 +9,7 @@ import pytest
 from shoal.cli.migrate_store import migrate_store
 from shoal.errors import ConfigError
 from shoal.language.choice import Language
-from shoal.maintenance.backup.restoring import Place
+from shoal.maintenance.backup.place import Place
 from shoal.maintenance.store_migration.addresses import named_store, setting_of, shown
 from shoal.maintenance.store_migration.migrating import look_at_stores
 

@@ -5710,7 +5710,8 @@ export interface components {
          * @description A backup in the directory. `made_at`: of which moment it is.
          *
          *     `verified`: it was restored and compared before it got its name, and its beginning can still be read. `sealed_to`:
-         *     the public key whose private half opens it; empty: a passphrase does. `kept_until`: when it will be deleted; null:
+         *     the public key whose private half opens it; empty: a passphrase does. `signed_by`: the server that says it signed
+         *     it; a restore compares that with the file. `kept_until`: when it will be deleted; null:
          *     it stays, for it is of another database.
          */
         BackupFileShape: {
@@ -5726,6 +5727,8 @@ export interface components {
             sealed_to: string;
             /** Is Present Key */
             is_present_key: boolean;
+            /** Signed By */
+            signed_by: string;
             /** Kept Until */
             kept_until: string | null;
         };
@@ -5763,7 +5766,8 @@ export interface components {
          *
          *     Without the settings `backup_dir` and `backup_key` they are off. `began_at` and `written`: since when one is being
          *     made, and how many bytes it has; afterwards it is checked. `backups`: those in the directory, the newest 200.
-         *     `unreadable`: why the directory cannot be read.
+         *     `unreadable`: why the directory cannot be read. `signed_by`: the fingerprint of this server, by which a restore
+         *     knows its backups; empty before the first. Keep it apart from the server.
          * @example {
          *       "backups": [
          *         {
@@ -5773,6 +5777,7 @@ export interface components {
          *           "made_at": "2026-01-02T04:00:03.000Z",
          *           "name": "shoal-1a2b3c4d-20260102-040003.shoalbackup",
          *           "sealed_to": "shoal-backup-public-AbC",
+         *           "signed_by": "1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d",
          *           "verified": true
          *         }
          *       ],
@@ -5785,6 +5790,7 @@ export interface components {
          *       "on": true,
          *       "rows": 45678,
          *       "running": false,
+         *       "signed_by": "1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d",
          *       "unreadable": "",
          *       "why": "",
          *       "written": 0
@@ -5821,6 +5827,8 @@ export interface components {
             backups: components["schemas"]["BackupFileShape"][];
             /** Unreadable */
             unreadable: string;
+            /** Signed By */
+            signed_by: string;
         };
         /**
          * BatchAnswer

@@ -30,12 +30,17 @@ const zh = {
   last: '最近一份',
   next: '下一份',
   where: '目录',
+  signedBy: '签名（请保存）',
+  signedByText: '恢复时凭它认出本服务器的备份。请与私钥一起，保存在服务器以外的地方。',
   none: '还没有',
   made: '备份已生成，并确认完整',
   failed: '{time}的备份失败',
   again: '{time}自动重试；也可以解决后立即备份。',
   detail: '服务器的说明：{why}',
   reasons: {
+    backup_dir_missing: '备份目录不存在。请挂载它的磁盘，或建好这个目录，然后立即备份。',
+    backup_dir_empty:
+      '目录里一份备份都没有了，而上一份就写在这里：磁盘可能没有挂载。请先挂载；如果确实是新的磁盘，请立即备份。',
     backup_not_written: '无法写入备份目录。请检查目录是否存在、磁盘是否已满、服务器能否写入。',
     no_scratch: '试恢复需要的临时空间不够。请在数据目录所在的磁盘腾出空间，大约与数据库一样大。',
     backup_damaged: '试恢复时发现备份不完整，已丢弃。请检查磁盘，然后再试。',
@@ -86,12 +91,18 @@ const en: Texts<typeof zh> = {
   last: 'Last one',
   next: 'Next one',
   where: 'Directory',
+  signedBy: 'Signature (keep it)',
+  signedByText:
+    'By this a restore knows the backups of this server. Keep it with the private key, away from the server.',
   none: 'none yet',
   made: 'The backup is made and whole',
   failed: 'The backup of {time} failed',
   again: 'It is tried again at {time}; or back up now when this is solved.',
   detail: 'The server says: {why}',
   reasons: {
+    backup_dir_missing: 'The directory is not there. Mount its disk, or make the directory, then back up now.',
+    backup_dir_empty:
+      'The directory holds no backup any more, though the last one was written there: its disk may not be mounted. Mount it; if it is a new disk, back up now.',
     backup_not_written:
       'The directory cannot be written to. Check that it exists, that its disk has space, and that the server may write there.',
     no_scratch:

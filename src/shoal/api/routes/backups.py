@@ -18,9 +18,10 @@ from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
-from shoal.errors import Conflict
+from shoal.errors import ConfigError, Conflict
 from shoal.maintenance.backup.keeping import Keep
 from shoal.maintenance.backup.listing import BackupFile, backup_files, written_bytes
+from shoal.maintenance.backup.signing import own_fingerprint
 from shoal.notices.server_watch import note_backup
 
 routes = Routes(tags=["system"])
@@ -55,7 +56,8 @@ class BackupFileShape(BaseModel):
     """A backup in the directory. `made_at`: of which moment it is.
 
     `verified`: it was restored and compared before it got its name, and its beginning can still be read. `sealed_to`:
-    the public key whose private half opens it; empty: a passphrase does. `kept_until`: when it will be deleted; null:
+    the public key whose private half opens it; empty: a passphrase does. `signed_by`: the server that says it signed
+    it; a restore compares that with the file. `kept_until`: when it will be deleted; null:
     it stays, for it is of another database.
     """
 
@@ -65,12 +67,14 @@ class BackupFileShape(BaseModel):
     verified: bool
     sealed_to: str
     is_present_key: bool
+    signed_by: str
     kept_until: str | None
 
 
 _FILE = {
     "name": "shoal-1a2b3c4d-20260102-040003.shoalbackup", "made_at": "2026-01-02T04:00:03.000Z", "bytes": 1_234_567,
     "verified": True, "sealed_to": "shoal-backup-public-AbC", "is_present_key": True,
+    "signed_by": "1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d",
     "kept_until": "2026-01-09T04:00:00.000Z",
 }  # fmt: skip
 
@@ -80,14 +84,15 @@ class BackupsShape(BaseModel):
 
     Without the settings `backup_dir` and `backup_key` they are off. `began_at` and `written`: since when one is being
     made, and how many bytes it has; afterwards it is checked. `backups`: those in the directory, the newest 200.
-    `unreadable`: why the directory cannot be read.
+    `unreadable`: why the directory cannot be read. `signed_by`: the fingerprint of this server, by which a restore
+    knows its backups; empty before the first. Keep it apart from the server.
     """
 
     model_config = example(
         on=True, running=False, directory="/backup", last_at="2026-01-02T04:00:03.000Z",
         file="shoal-1a2b3c4d-20260102-040003.shoalbackup", bytes=1_234_567, rows=45_678,
         failed_at=None, code="", why="", next_at="2026-01-03T04:00:00.000Z", began_at=None, written=0,
-        backups=[_FILE], unreadable="",
+        backups=[_FILE], unreadable="", signed_by="1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d",
     )  # fmt: skip
     on: bool
     running: bool
@@ -104,6 +109,7 @@ class BackupsShape(BaseModel):
     next_at: str | None
     backups: list[BackupFileShape]
     unreadable: str
+    signed_by: str
 
 
 @routes.get("/system/backups", summary="Look at the daily backups", responses=problems(401, 403, 503))
@@ -142,7 +148,7 @@ async def _shown(server: Server) -> BackupsShape:
     next_ms = max(schedule.due_at_ms(last), now_ms())
     found = _Found()
     if directory is not None:
-        found = await beside(_look, directory, last.path, schedule.keep, next_ms)
+        found = await beside(_look, server.settings.data_dir, directory, last.path, schedule.keep, next_ms)
     return BackupsShape(
         on=schedule.is_on,
         running=began_at_ms is not None,
@@ -150,6 +156,7 @@ async def _shown(server: Server) -> BackupsShape:
         written=found.written if began_at_ms is not None else 0,
         backups=[_file_shape(one, server.settings.backup_key) for one in found.files],
         unreadable=found.unreadable,
+        signed_by=found.signed_by,
         directory="" if directory is None else str(directory),
         last_at=rfc3339(last.at_ms) if last.at_ms else None,
         file=last.path.rpartition("/")[2],
@@ -168,14 +175,19 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     files: Sequence[BackupFile] = ()
     written: int = 0
     unreadable: str = ""
+    signed_by: str = ""
 
 
-def _look(directory: Path, last_path: str, keep: Keep, next_ms: int) -> _Found:
+def _look(data_dir: Path, directory: Path, last_path: str, keep: Keep, next_ms: int) -> _Found:
+    try:
+        signer = own_fingerprint(data_dir)
+    except ConfigError:  # the next backup says why
+        signer = ""
     try:
         files = backup_files(directory, of=last_path.rpartition("/")[2], keep=keep, next_ms=next_ms)
-        return _Found(files=files, written=written_bytes(directory))
+        return _Found(files=files, written=written_bytes(directory), signed_by=signer)
     except OSError as error:  # as files vanish while they are looked at, or the disk is gone
-        return _Found(unreadable=error.strerror or type(error).__name__)
+        return _Found(unreadable=error.strerror or type(error).__name__, signed_by=signer)
 
 
 def _file_shape(file: BackupFile, present_key: str) -> BackupFileShape:
@@ -186,5 +198,6 @@ def _file_shape(file: BackupFile, present_key: str) -> BackupFileShape:
         verified=file.is_readable,
         sealed_to=file.sealed_to,
         is_present_key=file.sealed_to == present_key.strip(),
+        signed_by=file.signed_by,
         kept_until=rfc3339(file.kept_until_ms) if file.kept_until_ms is not None else None,
     )

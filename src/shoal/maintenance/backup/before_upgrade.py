@@ -1,8 +1,10 @@
-"""The copy of a PostgreSQL database before its schema is upgraded: a backup, locked with the server's own key."""
+"""The copy of a PostgreSQL database before its schema is upgraded: a backup, locked with the server's own key.
+
+It is not signed: older versions read it, and only who has the server's key can make one.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from sqlalchemy import Connection, text
 from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.maintenance.backup.disk_room import reporting_disk_errors
-from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks
+from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, store_of
 from shoal.maintenance.backup.making import ENDING, PARTIAL, created, keys_of, opened, sync_directory
 from shoal.maintenance.backup.older_schema import has_sealed_values, tables_of
 from shoal.maintenance.backup.records import RecordWriter, read_records
@@ -64,7 +66,7 @@ class CopyBeforeUpgrade:
         header = Header(
             id=secrets.token_hex(8), made_at_ms=self.now_ms(), version=__version__, schema=revision,
             database=connection.dialect.name, site=facts.get("site", ""),
-            store=hashlib.sha256(facts.get("marker", "").encode()).hexdigest()[:8],
+            store=store_of(facts.get("marker", "")),
             rev=heads(connection, tables).get("journal", 0),
             locks=[lock_with_server_key(file_key, self.data_dir, self.secret_key)],
         )  # fmt: skip
@@ -74,8 +76,8 @@ class CopyBeforeUpgrade:
             for record in snapshot.records():
                 writer.write(record)
             writer.finish()
-        with opened(partial) as (file, _, bound_to):
-            for _record in read_records(opened_chunks(file, file_key, bound_to)):
+        with opened(partial) as sealed:
+            for _record in read_records(sealed.chunks(file_key)):
                 pass  # raises when the file is not whole
 
     def _free_name(self, revision: str) -> Path:

@@ -12,6 +12,7 @@ from shoal.maintenance.backup.envelope import Header
 from shoal.maintenance.backup.keeping import Keep, all_backups_in, kept_until
 from shoal.maintenance.backup.locks import KeyLock, public_key_text
 from shoal.maintenance.backup.making import ENDING, PARTIAL, opened
+from shoal.maintenance.backup.signing import fingerprint
 
 MOST: Final = 200
 """How many backups are listed, the newest first."""
@@ -22,6 +23,7 @@ class BackupFile(msgspec.Struct, frozen=True, kw_only=True):
 
     ``is_readable``: its beginning is that of a backup. It was restored once before it got its name; the
     rest was not read since. ``sealed_to``: the public key whose private half opens it; empty when a passphrase does.
+    ``signed_by``: the fingerprint of the server that says it signed it; a restore compares that with the file.
     ``kept_until_ms``: when it is deleted; ``None`` when it is not one of the daily ones of this database.
     """
 
@@ -30,6 +32,7 @@ class BackupFile(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     is_readable: bool
     sealed_to: str
+    signed_by: str
     kept_until_ms: int | None
 
 
@@ -49,6 +52,7 @@ def backup_files(directory: Path, *, of: str, keep: Keep, next_ms: int) -> list[
                 bytes=size,
                 is_readable=header is not None,
                 sealed_to=public_key_text(keys[0]) if keys else "",
+                signed_by=fingerprint(header.signer) if header else "",
                 kept_until_ms=until.get(at_ms) if _store_in(path.name) == store else None,
             )
         )
@@ -67,7 +71,7 @@ def _store_in(name: str) -> str:
 
 def _header(path: Path) -> Header | None:
     try:
-        with opened(path) as (_, header, _bound):
-            return header
+        with opened(path) as sealed:
+            return sealed.header
     except ConfigError:
         return None

@@ -134,7 +134,10 @@ class _Files:
             raise ConfigError("backup.damaged", code="backup_damaged")
         target = self._directory / path
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = target.open("xb")
+        try:
+            self._file = target.open("xb")
+        except (ValueError, FileExistsError):  # no name of a file, or one that was there
+            raise ConfigError("backup.damaged", code="backup_damaged") from None
         target.chmod(_PRIVATE)
         self.count += 1
 

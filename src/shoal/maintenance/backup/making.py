@@ -21,7 +21,7 @@ from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.disk_room import leaving_room, reporting_disk_errors
-from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks, read_header
+from shoal.maintenance.backup.envelope import Header, SealedFile, SealedWriter, new_file_key, read_header
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.locks import (
     KeyLock,
@@ -31,6 +31,7 @@ from shoal.maintenance.backup.locks import (
     unlock_with_passphrase,
 )
 from shoal.maintenance.backup.records import RecordWriter, read_records
+from shoal.maintenance.backup.signing import public_key, signing_key
 from shoal.maintenance.backup.snapshot import Snapshot, counted, open_reader, reading
 from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE
 from shoal.storage.database_errors import as_store_error
@@ -62,6 +63,8 @@ class Secret:
 
     passphrase: str = ""
     private_key: bytes = b""
+    is_of_server: bool = False
+    """Whether it is the server's own key, which no one else can have locked a file with."""
     _file_keys: dict[PassphraseLock, bytes] = field(default_factory=dict, repr=False, compare=False)
     """What the passphrase opened: a restore asks before it begins and again when it reads, and each costs 0.2 s."""
 
@@ -107,7 +110,7 @@ def make_backup(
     file_key = new_file_key()
     locked = lock(file_key)
     engine = open_reader(data_dir, url)
-    keys = keys_of(data_dir, secret_key)
+    keys, signing = keys_of(data_dir, secret_key), signing_key(data_dir)
     partial = (target if target.is_dir() else target.parent) / f".{secrets.token_hex(8)}{ENDING}{PARTIAL}"
     try:
         with reading(engine) as connection, _writing(target):
@@ -117,9 +120,10 @@ def make_backup(
             header = Header(
                 id=secrets.token_hex(8), made_at_ms=at_ms, version=__version__, schema=facts.schema,
                 database=facts.database, store=facts.store, site=facts.site, rev=facts.rev, locks=[locked],
+                signer=public_key(signing),
             )  # fmt: skip
             with created(partial) as file:
-                writer = RecordWriter(SealedWriter(file, header, file_key))
+                writer = RecordWriter(SealedWriter(file, header, file_key, signing))
                 for record in snapshot.records():
                     writer.write(record)
                 writer.finish()
@@ -143,15 +147,15 @@ def _writing(target: Path) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, Header, bytes]]:
-    """Open a backup. Yield the file after its header, the header, and what its chunks are bound to."""
+def opened(path: Path) -> Iterator[SealedFile]:
+    """Open a backup, and read its header. Raises ``ConfigError``."""
     try:
         file = path.open("rb")
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
     with file:
-        yield (file, *read_header(file, path))
+        yield read_header(file, path)
 
 
 def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None, beside: Path | None = None) -> Loaded:
@@ -163,14 +167,14 @@ def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None, bes
     where = scratch or Path(tempfile.gettempdir())
     codes = ("backup.scratch_full", "backup.no_scratch") if beside else ("backup.verify_full", "backup.not_verified")
     with (
-        opened(path) as (file, header, bound_to),
+        opened(path) as sealed,
         reporting_disk_errors(*codes, where, code="no_scratch"),
         tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH) as place,
     ):
-        records = read_records(opened_chunks(file, file_key, bound_to))
+        records = read_records(sealed.chunks(file_key))
         if beside:
             records = leaving_room(records, Path(place), beside)
-        return load_file(Path(place), lambda connection: load(records, connection, header.schema, Path(place)))
+        return load_file(Path(place), lambda connection: load(records, connection, sealed.header.schema, Path(place)))
 
 
 def load_file(place: Path, loading: Callable[[Connection], Loaded]) -> Loaded:

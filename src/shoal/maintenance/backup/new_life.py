@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from shoal.accounts.journal import RESTORER
 from shoal.cluster.server_lease import FACT as LEASE
+from shoal.goods.sent_units import has_file, stoppable_goods
 from shoal.maintenance.backup.snapshot import heads
 from shoal.maintenance.backup.used_codes import UnusedCodes, end_used_codes
 from shoal.messages.outbox_rows import SendOutcome
@@ -29,6 +30,8 @@ from shoal.storage.schema import accounts, metadata, outbox, store_meta
 from shoal.storage.upserts import insert_or_renew
 from shoal.storage.user_tables import api_tokens, invitations, sessions
 
+LAST_BACKUP: Final = "backup"
+"""The ``store_meta`` key of what came of the last scheduled backup: it may lie on another machine."""
 LEAST_STEP: Final = 1_000_000
 """By how much revs and generations rise at least. Otherwise it is one for each millisecond since the backup: more than
 any server gave."""
@@ -55,6 +58,8 @@ class NewLife(msgspec.Struct, frozen=True, kw_only=True):
     messages_in_doubt: int
     without_codes: int
     """How many users have no recovery code left because of it."""
+    goods_to_stop: int
+    """How many goods the next start switches off if ``units.log`` is not there."""
 
 
 def begin_new_life(connection: Connection, *, made_at_ms: int, now_ms: int, earlier: Earlier | None = None) -> NewLife:
@@ -69,7 +74,7 @@ def begin_new_life(connection: Connection, *, made_at_ms: int, now_ms: int, earl
     for table in (sessions, api_tokens):
         connection.execute(delete(table))
     connection.execute(delete(invitations).where(invitations.c.used_at_ms.is_(None)))
-    connection.execute(delete(store_meta).where(store_meta.c.key == LEASE))
+    connection.execute(delete(store_meta).where(store_meta.c.key.in_([LEASE, LAST_BACKUP])))
     without_codes = end_used_codes(connection, earlier.codes)
     doubted = _doubt_messages(connection, now_ms)
     checked = _hold_orders(connection, now_ms)
@@ -78,7 +83,10 @@ def begin_new_life(connection: Connection, *, made_at_ms: int, now_ms: int, earl
     )
     known = msgspec.json.encode(Restored(at_ms=now_ms, made_at_ms=made_at_ms)).decode()
     connection.execute(insert_or_renew(connection, store_meta, ("value",)), [{"key": FACT, "value": known}])
-    return NewLife(rev=rev, orders_to_check=checked, messages_in_doubt=doubted, without_codes=without_codes)
+    return NewLife(
+        rev=rev, orders_to_check=checked, messages_in_doubt=doubted, without_codes=without_codes,
+        goods_to_stop=len(stoppable_goods(connection)) if has_file(connection) else 0,
+    )  # fmt: skip
 
 
 def _raise_numbers(connection: Connection, step: int, given: Mapping[str, int]) -> None:

@@ -17,23 +17,21 @@ import time
 from calendar import timegm
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, inspect, text
 
-from shoal.clock import now_ms as wall_clock_ms
 from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.disk_room import reporting_disk_errors
-from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
+from shoal.maintenance.backup.envelope import SealedFile
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.making import Secret, keys_of, load_file, opened, sync_directory, writer_of
 from shoal.maintenance.backup.new_life import Earlier, NewLife, begin_new_life
 from shoal.maintenance.backup.picture_files import take_in
+from shoal.maintenance.backup.place import Place, postgresql_engine
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.snapshot import counted, heads
 from shoal.maintenance.backup.used_codes import unused_codes
@@ -46,7 +44,6 @@ from shoal.storage.data_directory import (
     make_private_directory,
 )
 from shoal.storage.database_errors import as_store_error, damaged, opening
-from shoal.storage.engines import database_url, is_sqlite, open_engine
 from shoal.storage.integrity_check import is_sound
 from shoal.storage.migrations import is_newest, migrate, take_migration_lock
 from shoal.storage.migrations.marks import unmark_moved
@@ -57,7 +54,6 @@ from shoal.storage.vault import key_id, parse_keys, read_key_file, write_key_fil
 
 _FRESH: Final = ".restore"
 """The directory within the data directory in which the new database is built."""
-_STAMP: Final = "%Y%m%d-%H%M%S"
 _STAMPED: Final = re.compile(r"before[-_].*?(\d{8})[-_](\d{6})")
 _BUSY_SECONDS: Final = 10.0
 
@@ -73,53 +69,24 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     life: NewLife
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where to restore to."""
-
-    data_dir: Path
-    url: str = ""
-    secret_key: str | None = None
-    now_ms: Callable[[], int] = wall_clock_ms
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether its database is a file."""
-        return is_sqlite(database_url(self.url, self.data_dir))
-
-    @property
-    def file(self) -> Path:
-        """Its SQLite file."""
-        return Path(database_url(self.url, self.data_dir).database or "")
-
-    def stamp(self) -> str:
-        """Return the time as it is written in names."""
-        return time.strftime(_STAMP, time.gmtime(self.now_ms() / 1000))
-
-
-def is_copy(path: Path) -> bool:
-    """Return whether a file is an SQLite database and no backup. Raises ``ConfigError`` when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
-
-
 def restore_backup(path: Path, place: Place, secret: Secret) -> Restored:
     """Restore a backup. Raises ``ConfigError`` and ``StoreError``; then the database is as it was."""
-    with opened(path) as (file, header, bound_to):
-        records = read_records(opened_chunks(file, secret.file_key(header), bound_to))
-        with _alone(place), _fresh(place) as fresh:
+    with opened(path) as sealed:
+        return restore_opened(sealed, place, secret)
 
-            def loading(connection: Connection) -> Loaded:
-                return load(records, connection, header.schema, fresh)
 
-            if place.is_sqlite:
-                loaded = load_file(fresh, loading)
-                return _take(place, fresh, loaded, header.made_at_ms)
-            return _into_postgresql(place, fresh, loading, header.made_at_ms)
+def restore_opened(sealed: SealedFile, place: Place, secret: Secret) -> Restored:
+    """Restore a backup whose header was read: what was asked of it counts for this very file."""
+    records, made_at_ms = read_records(sealed.chunks(secret.file_key(sealed.header))), sealed.header.made_at_ms
+    with _alone(place), _fresh(place) as fresh:
+
+        def loading(connection: Connection) -> Loaded:
+            return load(records, connection, sealed.header.schema, fresh)
+
+        if place.is_sqlite:
+            loaded = load_file(fresh, loading)
+            return _take(place, fresh, loaded, made_at_ms)
+        return _into_postgresql(place, fresh, loading, made_at_ms)
 
 
 def restore_copy(path: Path, place: Place) -> Restored:
@@ -313,12 +280,6 @@ def sole_connection(place: Place) -> Iterator[Connection]:
         engine.dispose()
 
 
-def postgresql_engine(place: Place) -> Engine:
-    """Return an engine that writes the PostgreSQL database of a place."""
-    url = database_url(place.url, place.data_dir)
-    return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN")
-
-
 def _earlier_there(connection: Connection) -> Earlier:
     if not is_newest(connection):
         return Earlier()
@@ -367,11 +328,11 @@ def _fresh(place: Place) -> Iterator[Path]:
 
 
 def _add_keys(place: Place, keys: list[bytes]) -> None:
-    """Add keys to those that are there."""
+    """Add keys after those that are there: the first one seals, and is never one that a file brought."""
     path = place.data_dir / KEY_FILE
     known = read_key_file(path, required=False)
     by_setting = parse_keys(place.secret_key, origin="SHOAL_SECRET_KEY") if place.secret_key else []
-    wanted = list(dict.fromkeys([*(key for key in keys if key not in by_setting), *known]))
+    wanted = list(dict.fromkeys([*known, *(key for key in keys if key not in by_setting)]))
     if wanted and wanted != known:
         write_key_file(path, wanted)
 

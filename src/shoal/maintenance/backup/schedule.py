@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,14 +23,13 @@ from shoal.errors import ConfigError, StoreError
 from shoal.maintenance.backup.keeping import Keep, backups_in, superfluous
 from shoal.maintenance.backup.locks import PUBLIC, read_key
 from shoal.maintenance.backup.making import ENDING, PARTIAL, SCRATCH
+from shoal.maintenance.backup.new_life import LAST_BACKUP
 from shoal.maintenance.backup.worker import Done, Order
 from shoal.notices.server_watch import note_backup
 from shoal.storage.database import Database
 
 log = structlog.get_logger("shoal.backup")
 
-FACT: Final = "backup"
-"""The ``store_meta`` key of what came of the last scheduled backup."""
 LOOK_SECONDS: Final = 60.0
 _AGAIN_MS: Final = 3_600_000
 """How long after a failure it is tried again."""
@@ -46,6 +46,8 @@ class Last(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed_at_ms: int = 0
     code: str = ""
     why: str = ""
+    node: str = ""
+    """Which of several servers made it: each may have a directory of its own under one name."""
 
 
 class BackupSchedule:
@@ -116,7 +118,7 @@ class BackupSchedule:
 
     async def last(self) -> Last:
         """Return what came of the last one. Raises ``StoreError``."""
-        known = await self._database.fact(FACT)
+        known = await self._database.fact(LAST_BACKUP)
         return msgspec.json.decode(known, type=Last) if known else Last()
 
     def due_at_ms(self, last: Last) -> int:
@@ -143,23 +145,42 @@ class BackupSchedule:
         except Exception:  # no caller waits for this task; the log has the defect
             log.exception("a backup met a defect")
 
-    async def make_now(self) -> Last:
-        """Make a backup now, after one that is being made. Return what came of it. Raises ``StoreError``."""
+    async def make_now(self, *, is_asked: bool = True) -> Last:
+        """Make a backup now, after one that is being made. Return what came of it. Raises ``StoreError``.
+
+        ``is_asked``: somebody looks, so that it may be the first one in an empty directory.
+        """
         async with self._turn:
             self._began_at_ms = self._now_ms()
-            before, done = await self.last(), await self._made()
+            before = await self.last()
+            if not is_asked and await asyncio.to_thread(self._lost_its_disk, before):
+                why = ConfigError("backup.dir_empty", path=self._settings.backup_dir)
+                done = Done(code="backup_dir_empty", why=str(why))
+            else:
+                done = await self._made()
             now = self._now_ms()
             if done.path:
-                last = Last(at_ms=done.made_at_ms, path=done.path, bytes=done.bytes, rows=done.rows)
+                last = Last(at_ms=done.made_at_ms, path=done.path, bytes=done.bytes, rows=done.rows, node=self._node)
                 log.info("backup made", path=done.path, bytes=done.bytes, rows=done.rows)
                 await asyncio.to_thread(self._delete_old, done.store)
             else:
                 last = msgspec.structs.replace(before, failed_at_ms=now, code=done.code, why=done.why)
                 log.error("backup failed", code=done.code, why=done.why)
             if (await self.last()).at_ms <= last.at_ms:  # else another server made a newer one in the meantime
-                await self._database.replace_fact(FACT, msgspec.json.encode(last).decode())
+                await self._database.replace_fact(LAST_BACKUP, msgspec.json.encode(last).decode())
             await note_backup(self._database, is_well=bool(done.path), at_ms=now)
             return last
+
+    @property
+    def _node(self) -> str:
+        return self._settings.node or ""
+
+    def _lost_its_disk(self, last: Last) -> bool:
+        """Return whether the directory holds no backup although the last one was written there."""
+        directory, path = self._settings.backup_dir, Path(last.path)
+        if directory is None or not last.path or last.node != self._node or path.parent != directory:
+            return False
+        return directory.is_dir() and not any(directory.glob(f"*{ENDING}"))
 
     async def _keep(self) -> None:
         await self._database.checked()
@@ -179,11 +200,11 @@ class BackupSchedule:
     async def _make_in_turn(self) -> None:
         """Make a backup, unless another server makes it, or has made it in the meantime."""
         if self._turn_of_all is None:
-            await self.make_now()
+            await self.make_now(is_asked=False)
             return
         async with self._turn_of_all.taken() as is_mine:
             if is_mine and await self._is_due():
-                await self.make_now()
+                await self.make_now(is_asked=False)
 
     async def _made(self) -> Done:
         settings = self._settings
@@ -194,6 +215,7 @@ class BackupSchedule:
             secret_key=settings.secret_key.get_secret_value() if settings.secret_key else "",
             target=str(settings.backup_dir),
             public_key=settings.backup_key,
+            ahead_ms=self._now_ms() - time.time_ns() // 1_000_000,
         )
         try:
             child = await asyncio.create_subprocess_exec(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from shoal.cluster.server_lease import FACT as LEASE
 from shoal.errors import ConfigError
+from shoal.maintenance.backup.envelope import store_of
 from shoal.maintenance.backup.records import (
     End,
     FileBegins,
@@ -83,7 +83,7 @@ class Snapshot:
         return Facts(
             schema=newest(),
             database=self._connection.dialect.name,
-            store=hashlib.sha256(known.get("marker", "").encode()).hexdigest()[:8],
+            store=store_of(known.get("marker", "")),
             site=known.get("site", ""),
             rev=newest_rev(self._connection),
         )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from shoal.clock import now_ms
 from shoal.concurrency.child_process import bound_memory, end_with_the_server
-from shoal.errors import ShoalError
+from shoal.errors import ConfigError, ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
-from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.locks import PUBLIC, lock_to_key, read_key
 from shoal.maintenance.backup.making import make_backup
 
@@ -25,13 +25,17 @@ _NICENESS = 10
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to back up, where to, and the public key to seal it to."""
+    """What to back up, where to, and the public key to seal it to.
+
+    ``ahead_ms``: how far the server's time is ahead of this machine's clock.
+    """
 
     data_dir: str
     url: str
     secret_key: str
     target: str
     public_key: str
+    ahead_ms: int = 0
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +66,12 @@ def _carried_out(order: Order) -> Done:
     try:
         public = read_key(order.public_key, PUBLIC)
         target = Path(order.target)
-        with reporting_disk_errors("backup.target_full", "backup.not_written", target, code="backup_not_written"):
-            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not target.is_dir():  # that of a disk that is not mounted, perhaps: none is made in its place
+            raise ConfigError("backup.dir_missing", path=target, code="backup_dir_missing")
         made = make_backup(
             Path(order.data_dir), target, url=order.url, secret_key=order.secret_key or None,
             lock=partial(lock_to_key, public=public), scratch=Path(order.data_dir),
+            now_ms=lambda: now_ms() + order.ahead_ms,
         )  # fmt: skip
     except ShoalError as error:
         return Done(code=error.code, why=str(error))

@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.restoring import Place
+from shoal.maintenance.backup.place import Place
 from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.engines import database_url
 

@@ -22,7 +22,8 @@ from sqlalchemy.exc import DatabaseError
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.making import keys_of, sync_directory, writer_of
 from shoal.maintenance.backup.picture_files import pictures_in, store_files, write_files
-from shoal.maintenance.backup.restoring import Place, postgresql_engine, sole_connection
+from shoal.maintenance.backup.place import Place, postgresql_engine
+from shoal.maintenance.backup.restoring import sole_connection
 from shoal.maintenance.backup.snapshot import heads, open_reader, reading
 from shoal.maintenance.store_migration.addresses import shown
 from shoal.maintenance.store_migration.copying import COLUMNS, Tallies, compare, copy_rows, empty, set_heads
