@@ -199,6 +199,31 @@ async def test_many_at_once_are_one_digest_and_their_ends_too(
     assert Counter(await teller.states()) == {("begin", "sent"): 8, ("end", "sent"): 8, ("digest", "sent"): 2}
 
 
+async def test_g11_the_sixth_shop_that_parks_within_a_minute_is_told_soon_and_a_storm_is_few_messages(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    names = [f"s{number}" for number in range(80)]
+    row = {"owner_id": owner, "shard": 0, "generation": 1, "rev": 1}
+    await changed(database, insert(accounts).values([{"id": name, "unb": name, **row} for name in names]))
+    await a_channel(database, owner)
+    for name in names[:5]:
+        await teller.happens(parked(clock, name))
+        await teller.after(5, every=1)
+    assert len(teller.transport.messages) == 5
+    await teller.happens(parked(clock, names[5]))
+    await teller.after(4, every=1)
+    assert len(teller.transport.messages) == 6, "the sixth, of which a reader knows nothing yet"
+    for name in names[6:]:
+        await teller.happens(parked(clock, name))
+        await teller.after(5, every=5)
+    await teller.after(10 * MINUTE, every=20)
+    told = teller.transport.titles()
+    assert len(told) <= 10
+    assert sum(int(title.split()[0]) for title in told if title.endswith(" notices")) == 74
+    begun = [state for phase, state in await teller.states() if phase == "begin"]
+    assert begun == ["sent"] * len(names)
+
+
 async def test_it_is_reminded_once_after_a_day(database: Database, clock: Clock, teller: Teller, owner: int) -> None:
     await a_channel(database, owner)
     await teller.happens(parked(clock))

@@ -15,7 +15,16 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, inse
 from shoal.accounts.observed_state import storable
 from shoal.auth.users import Role
 from shoal.notices.audience import quiet_of, users_concerned
-from shoal.notices.plans import GROUP_MS, Due, NoticeState, Phase, choose, next_try_ms, passes_quiet_hours
+from shoal.notices.plans import (
+    DIGESTS_COUNT_MS,
+    Due,
+    NoticeState,
+    Phase,
+    Times,
+    choose,
+    next_try_ms,
+    passes_quiet_hours,
+)
 from shoal.notices.transport import Outcome, Sent
 from shoal.storage.history_tables import observed
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
@@ -144,13 +153,13 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
         connection.execute(later.values(due_at_ms=quiet.end_after(now_ms)))
         due = [row for row in due if row["id"] not in held]
     all_due = [_as_due(row, by_notice[row["id"]]) for row in due]
-    choice = choose(all_due, _recent(connection, channel_id, now_ms), now_ms)
+    choice = choose(all_due, *_recent(connection, channel_id, now_ms))
     for until_ms in set(choice.wait.values()):
         mine = [notice_id for notice_id, at_ms in choice.wait.items() if at_ms == until_ms]
         connection.execute(update(notices).where(notices.c.id.in_(mine)).values(due_at_ms=until_ms))
     if not choice.send:
         return None
-    notice_id = choice.send[0] if len(choice.send) == 1 else _digest(connection, channel_id, choice.send, now_ms)
+    notice_id = _digest(connection, channel_id, choice.send, now_ms) if choice.is_digest else choice.send[0]
     return _begin(connection, notice_id, channel["language"], now_ms)
 
 
@@ -226,20 +235,27 @@ def _as_due(row: Any, parts: Sequence[Any]) -> Due:
     )
 
 
-def _recent(connection: Connection, channel_id: int, now_ms: int) -> dict[tuple[str, str], list[int]]:
-    """Return when the channel sent what within the time of a group, by kind and phase."""
+def _recent(connection: Connection, channel_id: int, now_ms: int) -> tuple[Times, int, Times]:
+    """Return when the channel sent what, the time now, and when it sent digests of one kind and phase alone."""
     query = (
-        select(incidents.c.kind, notices.c.phase, notices.c.settled_at_ms)
+        select(incidents.c.kind, notices.c.phase, notices.c.settled_at_ms, notices.c.digest_id)
         .join(incidents, incidents.c.id == notices.c.incident_id)
         .where(notices.c.channel_id == channel_id, notices.c.state == NoticeState.SENT.value)
         .order_by(notices.c.id.desc())
         .limit(_RECENT_ROWS)
     )
-    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for kind, phase, settled_at_ms in connection.execute(query):
-        if settled_at_ms is not None and settled_at_ms > now_ms - GROUP_MS:
-            found[kind, phase].append(settled_at_ms)
-    return found
+    sent: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    digests: defaultdict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
+    for kind, phase, settled_at_ms, digest_id in connection.execute(query):
+        if settled_at_ms is not None and settled_at_ms > now_ms - DIGESTS_COUNT_MS:
+            sent[kind, phase].append(settled_at_ms)
+            if digest_id is not None:
+                digests[digest_id, settled_at_ms].add((kind, phase))
+    of_one = defaultdict[tuple[str, str], list[int]](list)
+    for (_, at_ms), keys in digests.items():
+        if len(keys) == 1:
+            of_one[min(keys)].append(at_ms)
+    return sent, now_ms, of_one
 
 
 def _digest(connection: Connection, channel_id: int, ids: Sequence[int], now_ms: int) -> int:
