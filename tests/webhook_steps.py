@@ -29,12 +29,15 @@ class Receiver(WebhookCalls):
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.calls: list[tuple[str, str, dict[str, Any], int]] = []
+        self.bodies: list[tuple[str, bytes]] = []
+        """The id and the body of every call."""
         self.answer: Callable[[dict[str, Any]], int | None] = lambda _: 200
         self.retry_after: float | None = None
 
     async def post(self, target: Target, event_id: str, kind: str, body: bytes) -> Called:
         assert target.url == URL
         data = json.loads(body)
+        self.bodies.append((event_id, body))
         status = self.answer(data)
         self.calls.append((event_id, kind, data["data"], status or 0))
         await asyncio.sleep(0)

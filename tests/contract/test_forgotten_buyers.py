@@ -62,7 +62,10 @@ async def talk_and_buy(
         connection.execute(
             insert(orders).values(account_id="shop", order_id="o1", buyer_id=BUYER, chat_id="theirs", status=status)
         )
-        connection.execute(insert(order_events).values(account_id="shop", order_id="o1", status=status, words=CARD))
+        posted = f'{{"data":{{"detail":"{CARD}","buyer_id":"{BUYER}"}}}}'
+        connection.execute(
+            insert(order_events).values(account_id="shop", order_id="o1", status=status, words=CARD, posted=posted)
+        )
         parts = f'[{{"text":"for {BUYER}: {{codes}}"}}]'
         connection.execute(insert(deliveries).values(unb=UNB, order_id="o1", owner_id=1, parts=parts))
         connection.execute(

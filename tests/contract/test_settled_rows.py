@@ -30,7 +30,7 @@ KINDS = ("state", "message", "order", "incident", "change")
 _START = Position(0, 0, 0, 0, 0)
 _ROWS = {
     "state": "INSERT INTO state_moves (account_id, state, at_ms) VALUES ('shop', %s, 1)",
-    "message": "INSERT INTO messages (account_id, message_id, chat_id) VALUES ('shop', %s, 'c')",
+    "message": "INSERT INTO messages (account_id, message_id, chat_id, sender_id) VALUES ('shop', %s, 'c', '7')",
     "order": "INSERT INTO order_events (account_id, order_id, status, at_ms) VALUES ('shop', %s, 'paid', 1)",
 }
 

@@ -272,7 +272,10 @@ async def test_only_what_is_asked_for_is_posted_and_looking_at_the_rest_writes_n
 async def test_so_many_calls_are_kept_and_none_that_is_too_old(poster: Poster) -> None:
     number = await poster.webhook(kinds=["message"])
     log = MessageLog(poster.database, now_ms=poster.clock)
-    many = [IncomingMessage(message_id=f"a{n}", chat_id="c", created_at_ms=n) for n in range(KEPT_ATTEMPTS + 50)]
+    many = [
+        IncomingMessage(message_id=f"a{n}", chat_id="c", sender_id="7", created_at_ms=n)
+        for n in range(KEPT_ATTEMPTS + 50)
+    ]
     await log.store_incoming("a", many)
     await poster.now()
     assert len(poster.receiver.calls) == len(many)

@@ -60,7 +60,8 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event. ``kind`` is one of ``KINDS``, ``type`` what happened to it. Times among the facts end in ``_ms``.
 
     It concerns those who see the account ``account_id`` (``owner_id``: who owned it then, where that is known), else
-    the user ``user_id``, else administrators.
+    the user ``user_id``, else administrators. ``posted``: the body that webhooks were sent of it, if what it says may
+    change later; empty once the buyer was forgotten.
     """
 
     id: EventId
@@ -70,6 +71,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str = ""
     owner_id: int | None = None
     user_id: int | None = None
+    posted: str | None = None
     facts: dict[str, Any]
 
 
@@ -223,6 +225,7 @@ def _order(row: Any) -> StoredEvent:
         type=f"delivery.{row['outcome']}" if is_delivery else "order.updated",
         at_ms=row["at_ms"],
         account_id=row["account_id"],
+        posted=row["posted"],
         facts={**facts, "status": status, "action": row["act"], "detail": row["words"]},
     )
 
@@ -237,6 +240,7 @@ def _incident(row: Any) -> StoredEvent:
         at_ms=row["at_ms"],
         account_id=row["account_id"] or "",
         user_id=row["user_id"],
+        posted=row["posted"],
         facts={"incident_id": row["incident_id"], "phase": row["phase"], **facts, "about": named},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -13,7 +13,6 @@ from standardwebhooks import Webhook as Signer
 from yarl import URL
 
 from shoal.clock import now_ms
-from shoal.events.stored_events import StoredEvent
 from shoal.events.webhooks import Attempt, Target
 from shoal.measures import Tally
 from shoal.network.answer_secrets import without_secrets
@@ -36,30 +35,6 @@ class Called(msgspec.Struct, frozen=True):
 
     attempt: Attempt
     retry_after: float | None = None
-
-
-def name_of(event: StoredEvent) -> str:
-    """Return the id of an event for receivers: the same whenever it is posted, and no other event's.
-
-    After an older backup was restored, rows get ids again that others had; the time distinguishes them.
-    """
-    return f"{event.id}-{event.at_ms}"
-
-
-def body_of(event: StoredEvent) -> bytes:
-    """Return the body for an event."""
-    named: dict[str, Any] = {"event": name_of(event), "account_id": event.account_id or None}
-    return _body(event.type, event.at_ms, {**named, **event.facts})
-
-
-def body_of_test(at_ms: int) -> bytes:
-    """Return the body of a test."""
-    return _body("webhook.test", at_ms, {"event": f"test-{at_ms}", "account_id": None})
-
-
-def _body(kind: str, at_ms: int, data: dict[str, Any]) -> bytes:
-    at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return msgspec.json.encode({"type": kind, "timestamp": at, "data": data})
 
 
 class WebhookCalls:

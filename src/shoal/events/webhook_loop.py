@@ -15,14 +15,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
+from msgspec.structs import replace
 
 from shoal.accounts.positions import EventId, Position
 from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.users import Role
 from shoal.clock import now_ms
 from shoal.errors import StoreError
+from shoal.events.posted_bodies import body_of, is_unstored, name_of, store_bodies
 from shoal.events.stored_events import StoredEvent
-from shoal.events.webhook_calls import Called, WebhookCalls, body_of, name_of
+from shoal.events.webhook_calls import Called, WebhookCalls
 from shoal.events.webhook_rows import (
     REFUSED,
     Looked,
@@ -153,11 +155,14 @@ class WebhookLoop:
         while not self._closing and self._owns():
             try:
                 looked = self._looked.get(webhook_id)
-                job = partial(next_page, webhook_id=webhook_id, looked=looked, until=self._until())
-                page = await self._database.read(job)
-                if page is None or not page.events:
+                job = partial(
+                    next_page, webhook_id=webhook_id, looked=looked, now_ms=self._now_ms(), until=self._until()
+                )
+                found = await self._database.read(job)
+                if found is None or not found.events:
                     return
-                target = self._store.target_of(page.row)
+                target = self._store.target_of(found.row)
+                page = await self._with_bodies(found)
             except StoreError as error:
                 log.debug("a webhook waits", webhook=webhook_id, why=error.code)
                 return
@@ -179,15 +184,16 @@ class WebhookLoop:
             if page.is_last or self.ends or len(held) > MOST_HELD:
                 return
             try:
-                following = await self._database.read(partial(page_after, page=page, until=self._until()))
+                job = partial(page_after, page=page, now_ms=self._now_ms(), until=self._until())
+                following = await self._database.read(job)
                 if following is None:
                     return
-                page = following
+                page = await self._with_bodies(following)
                 posting = _Posting(self, page, target)
                 await posting.run(_lanes(page, done, held))
                 done |= {event.id for event in page.events if page.wants(event)} & posting.done
-                job = partial(note_beyond, page=page, attempts=posting.attempts, now_ms=self._now_ms())
-                if posting.attempts and not await self._database.write(job):
+                note = partial(note_beyond, page=page, attempts=posting.attempts, now_ms=self._now_ms())
+                if posting.attempts and not await self._database.write(note):
                     return
             except StoreError as error:
                 log.debug("a webhook waits", webhook=page.row["id"], why=error.code)
@@ -195,6 +201,15 @@ class WebhookLoop:
             if posting.stops:
                 return
             held |= posting.failed_accounts
+
+    async def _with_bodies(self, page: Page) -> Page:
+        """Return the page with the bodies of what it posts stored. Raises ``StoreError``."""
+        new = [event for event in page.events if is_unstored(event) and page.wants(event) and self.may_see(page, event)]
+        if not new:
+            return page
+        stored = await self._database.write(partial(store_bodies, events=new))
+        events = (replace(event, posted=stored.get(event.id, event.posted)) for event in page.events)
+        return replace(page, events=tuple(events))
 
     def _is_stored_later(self, page: Page, result: Result) -> bool:
         """Return whether nothing happened that must be stored: events that are not for this webhook were looked at."""

@@ -9,8 +9,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
 
-from shoal.accounts.positions import Position
+from shoal.accounts.positions import EventId, Position
 from shoal.auth.users import USER_COLUMNS, User, user_of
+from shoal.events.posted_bodies import is_forgotten
+from shoal.events.short_turns import readable, short_turns
 from shoal.events.stored_events import KINDS, StoredEvent, newest, read_after, streams_of
 from shoal.events.webhooks import Attempt, add_attempts, listed
 from shoal.storage.incident_kinds import IncidentKind
@@ -44,6 +46,8 @@ class Page(msgspec.Struct, frozen=True):
     kinds: frozenset[str]
     accounts: frozenset[str]
     events: tuple[StoredEvent, ...]
+    left_out: frozenset[EventId] = frozenset()
+    """Events that are posted to nobody: a turn that was over within seconds, or of a buyer who was forgotten."""
 
     @property
     def is_last(self) -> bool:
@@ -60,7 +64,8 @@ class Page(msgspec.Struct, frozen=True):
 
     def wants(self, event: StoredEvent) -> bool:
         """Return whether the webhook asks for the event."""
-        return event.kind in self.kinds and (not self.accounts or event.account_id in self.accounts)
+        of_webhook = event.kind in self.kinds and (not self.accounts or event.account_id in self.accounts)
+        return of_webhook and event.id not in self.left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def _is_behind(position: Position, end: Position, kinds: Collection[str]) -> boo
 
 
 def next_page(
-    connection: Connection, webhook_id: int, looked: Looked | None, until: Position | None = None
+    connection: Connection, webhook_id: int, looked: Looked | None, now_ms: int, until: Position | None = None
 ) -> Page | None:
     """Return what a webhook posts next, with ``until`` nothing beyond that; ``None`` when it, or its user, is off or
     gone."""
@@ -117,15 +122,18 @@ def next_page(
         return None
     row, start = found._mapping, _start(found, looked)  # noqa: SLF001  the public way to a row's mapping
     kinds = frozenset(listed(row["kinds"]) or KINDS)
+    until = readable(connection, start, until, streams_of(kinds), now_ms)
     events = read_after(connection, start, limit=PAGE, kinds=kinds, until=until)
+    left_out = short_turns(connection, [event.id for event in events])
+    left_out |= {event.id for event in events if is_forgotten(event)}
     whose = select(*USER_COLUMNS).where(users.c.id == row["user_id"])
     user = user_of(connection.execute(whose).mappings().one())
-    return Page(row, user, start, kinds, frozenset(listed(row["accounts"])), tuple(events))
+    return Page(row, user, start, kinds, frozenset(listed(row["accounts"])), tuple(events), left_out)
 
 
-def page_after(connection: Connection, page: Page, until: Position | None = None) -> Page | None:
+def page_after(connection: Connection, page: Page, now_ms: int, until: Position | None = None) -> Page | None:
     """Return what follows a page; ``None`` when the webhook is not as it was, or ``next_page`` returns none."""
-    following = next_page(connection, page.row["id"], (page.row["version"], page.end), until)
+    following = next_page(connection, page.row["id"], (page.row["version"], page.end), now_ms, until)
     return following if following is not None and following.row["version"] == page.row["version"] else None
 
 

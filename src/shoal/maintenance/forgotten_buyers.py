@@ -177,6 +177,8 @@ def _empty_rest(connection: Connection, shop: Shop, buyer_id: str, traces: _Trac
     sendings = connection.execute(update(outbox).where(in_chats, is_over, had_words).values(**emptied)).rowcount
     in_orders = and_(order_events.c.account_id == shop.account_id, among(order_events.c.order_id, traces.order_ids))
     connection.execute(update(order_events).where(in_orders, order_events.c.words != "").values(words=""))
+    was_posted = and_(in_orders, order_events.c.posted.is_not(None))
+    connection.execute(update(order_events).where(was_posted).values(posted=""))
     theirs = and_(deliveries.c.unb == shop.unb, among(deliveries.c.order_id, traces.order_ids))
     named = and_(theirs, deliveries.c.parts.contains(buyer_id, autoescape=True))
     connection.execute(update(deliveries).where(named).values(parts=func.replace(deliveries.c.parts, buyer_id, "")))

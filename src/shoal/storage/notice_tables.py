@@ -127,10 +127,12 @@ incident_events = Table(
     Column("incident_id", RowId, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
     Column("phase", Text, nullable=False),
     time_column("at_ms"),
+    Column("posted", Text, nullable=True),
     UniqueConstraint("incident_id", "phase", "at_ms"),
     sqlite_autoincrement=True,
 )
-"""Each time that an incident was opened, came back or was closed: what streams of events and webhooks report."""
+"""Each time that an incident was opened, came back or was closed: what streams of events and webhooks report.
+``posted``: the body that webhooks were sent; what the incident says changes later."""
 
 notices = Table(
     "notices",

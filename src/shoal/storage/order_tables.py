@@ -51,9 +51,11 @@ order_events = Table(
     text_column("message_id"),
     maybe_time_column("site_at_ms"),
     time_column("at_ms"),
+    Column("posted", Text, nullable=True),
     Index("ix_order_events_order", "account_id", "order_id"),
     sqlite_autoincrement=True,
 )
+"""An order's timeline. ``posted``: the body that webhooks were sent of an entry; what the order says changes later."""
 
 order_actions = Table(
     "intents",
