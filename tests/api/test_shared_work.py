@@ -17,7 +17,7 @@ def workers() -> int:
     found = 0
     for one in psutil.Process().children():
         with suppress(psutil.Error):
-            found += "shoal.sheets.xlsx_worker" in one.cmdline()
+            found += "shoal.concurrency.bounded_worker" in one.cmdline()
     return found
 
 

@@ -25,8 +25,8 @@ YAML_IN_USE = {
 """YAML is read as events, of which values are made here: its loaders make objects, and follow aliases without limit."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
 STARTS_A_PROCESS = {
-    "cli/demo/child_process.py", "maintenance/backup/schedule.py", "notices/apprise_process.py",
-    "sheets/xlsx_processes.py",
+    "cli/demo/child_process.py", "concurrency/bounded_processes.py", "maintenance/backup/schedule.py",
+    "notices/apprise_process.py",
 }  # fmt: skip
 """Each of them starts only this interpreter, on one of our modules."""
 GUESSABLE = {

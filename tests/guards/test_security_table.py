@@ -31,7 +31,6 @@ from shoal.server import request_head_limit as bounded_head
 from shoal.server.route_table import routers
 from shoal.sheets import xlsx as sheets
 from shoal.sheets import xlsx_processes
-from shoal.sheets import xlsx_worker as sheet_worker
 from shoal.storage import searches
 from shoal.storage.schema import metadata
 
@@ -127,8 +126,8 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"Excel tables of {sheets.MAX_UNPACKED_BYTES // mib} MiB unpacked in {sheets.MAX_PARTS} parts",
         f"{sheets.MAX_ROWS} rows, {sheets.MAX_COLUMNS} columns and {sheets.MAX_CELLS} cells",
         f"{fair_threads.WAITING_EACH} checks, {searches.SEARCHES_WAITING_EACH} searches and",
-        f"and {xlsx_processes.WAITING_EACH} files of a user may wait",
-        f"ended after {sheet_worker.CPU_SECONDS} s of a processor",
+        f"and {xlsx_processes.BOUNDS.waiting_each} files of a user may wait",
+        f"ended after {xlsx_processes.BOUNDS.cpu_seconds} s of a processor",
         f"search is ended after {searches.SEARCH_SECONDS:g} s",
         f"pictures of {picture_formats.MAX_SIDE_PIXELS} pixels a side",
         f"a client has {settings['client_silence_seconds'].default:g} s",

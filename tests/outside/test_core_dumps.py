@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import START_SECONDS, Process, clean_environment
-from shoal.sheets.xlsx_worker import LENGTH_BYTES, WriteRequest, decode_answer, encode
+from shoal.concurrency.bounded_worker import CALL, HEAD_BYTES, PART, Call, head_of, message
+from shoal.sheets.xlsx_jobs import WRITE, WriteRequest, encode
 
 pytestmark = [
     pytest.mark.outside,
@@ -67,15 +68,15 @@ async def test_f14_a_server_leaves_no_core_and_lets_no_process_look_into_its_mem
 
 
 def test_f14_nor_does_the_process_that_reads_files_and_it_goes_first_when_memory_is_short() -> None:
-    request = encode(WriteRequest("a", [], [], grey=False))
-    command = [sys.executable, "-c", _RUN, "-m", "shoal.sheets.xlsx_worker", "9"]
+    request = encode(Call(WRITE, encode(WriteRequest("a", [], [], grey=False))))
+    command = [sys.executable, "-c", _RUN, "-m", "shoal.concurrency.bounded_worker", str(1 << 30), "9"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdin
         assert worker.stdout
-        worker.stdin.write(len(request).to_bytes(LENGTH_BYTES) + request)
+        worker.stdin.write(message(CALL, request))
         worker.stdin.flush()
-        size = int.from_bytes(worker.stdout.read(LENGTH_BYTES))
-        assert decode_answer(worker.stdout.read(size)).file
+        kind, size = head_of(worker.stdout.read(HEAD_BYTES))
+        assert (kind, worker.stdout.read(size)[:2]) == (PART, b"PK")
         heard = look_into(worker.pid)
         assert "Permission" in heard or "not permitted" in heard
         assert limit_of(worker.pid) == ["0", "0"]

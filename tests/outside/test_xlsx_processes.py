@@ -20,7 +20,7 @@ def children() -> list[psutil.Process]:
     found = []
     for one in psutil.Process().children():
         with suppress(psutil.Error):
-            if "shoal.sheets.xlsx_worker" in one.cmdline():
+            if "shoal.concurrency.bounded_worker" in one.cmdline():
                 found.append(one)
     return found
 

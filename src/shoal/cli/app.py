@@ -14,8 +14,8 @@ import typer
 from shoal import __version__
 from shoal.cli.late_commands import Late, LateGroup
 from shoal.cli.words import language, words
+from shoal.concurrency.child_process import forbid_core_dumps
 from shoal.errors import ConfigError, ShoalError
-from shoal.logs.core_dumps import forbid_core_dumps
 
 if TYPE_CHECKING:
     import socket

@@ -1,1 +1,1 @@
-"""Fair turns, bounded threads and shared runs of work."""
+"""Fair turns, bounded threads and processes, and shared runs of work."""

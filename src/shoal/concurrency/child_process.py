@@ -1,4 +1,4 @@
-"""What every process that the server starts has in common: its environment, and its end with the server."""
+"""What processes of Shoal have in common: their environment and bounds, no image of their memory, their end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LA
 _FIRST_TO_GO: Final = "1000"
 """The OOM score: when the machine runs out of memory, Linux ends this process and not the server."""
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 
 
 def child_environment() -> dict[str, str]:
@@ -37,3 +38,26 @@ def bound_memory(most_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     with contextlib.suppress(OSError), Path("/proc/self/oom_score_adj").open("w", encoding="ascii") as score:
         score.write(_FIRST_TO_GO)
+
+
+def bound_time(seconds: int) -> None:
+    """Let the system end this process after so many seconds of a processor more: C code cannot be interrupted."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
+
+
+def forbid_core_dumps() -> None:
+    """Turn off core dumps, and stop other processes of this user from reading the memory. Without rights it does
+    nothing.
+
+    The memory holds the key and every cookie in clear text. The limit stops core files of the kernel. On Linux a
+    program that collects crashes ignores the limit, so the process is also made not dumpable. The files in ``/proc``
+    that show its memory then belong to root.
+    """
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -14,8 +14,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, Final
 
-from shoal.concurrency.child_process import bound_memory, end_with_the_server
-from shoal.logs.core_dumps import forbid_core_dumps
+from shoal.concurrency.child_process import bound_memory, end_with_the_server, forbid_core_dumps
 from shoal.notices.apprise_wire import MOST_LINE, POST, Reply, Request, Start, decode_request, decode_start, encode
 
 THREADS: Final = 32

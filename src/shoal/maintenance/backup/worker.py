@@ -14,9 +14,8 @@ from pathlib import Path
 import msgspec
 
 from shoal.clock import now_ms
-from shoal.concurrency.child_process import bound_memory, end_with_the_server
+from shoal.concurrency.child_process import bound_memory, end_with_the_server, forbid_core_dumps
 from shoal.errors import ConfigError, ShoalError
-from shoal.logs.core_dumps import forbid_core_dumps
 from shoal.maintenance.backup.locks import PUBLIC, lock_to_key, read_key
 from shoal.maintenance.backup.making import make_backup
 
