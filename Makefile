@@ -186,6 +186,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.notices --shops 20
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.moving
+	$(BIN)/python -m benchmarks.foreign_files
 	$(BIN)/python -m benchmarks.backup 100000
 	$(BIN)/python scripts/newest_figures.py
 

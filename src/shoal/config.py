@@ -136,8 +136,8 @@ class Settings(BaseSettings):
     """Largest number of shops per user; 0 means no limit. Existing shops stay when it is lowered. Administrators have
     no limit. Lower it when many users share the server."""
     import_max_mib: int = Field(100, ge=1, le=10_000)
-    """Largest file of another system that can be moved in, in MiB. It is read in memory: a server needs about ten times
-    as much for it."""
+    """Largest file of another system that can be moved in, in MiB. It is read in a process of its own, which uses 1 GiB
+    of memory at most. Raise it for a database that is large because of its logs."""
     starts_per_second: float = Field(20.0, gt=0, le=1000)
     """Most first connections per second, all shops together. Lower it when the site refuses many connections after a
     restart of the server."""

@@ -24,6 +24,8 @@ from shoal.auth.users import Role
 from shoal.concurrency import fair_threads
 from shoal.config import Settings
 from shoal.connection import qr_logins
+from shoal.maintenance.backup import disk_room
+from shoal.maintenance.moving import tables, uploads
 from shoal.messages import picture_formats
 from shoal.network import connections
 from shoal.rules.matcher import MAX_PATTERNS
@@ -128,6 +130,9 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"{fair_threads.WAITING_EACH} checks, {searches.SEARCHES_WAITING_EACH} searches and",
         f"and {xlsx_processes.BOUNDS.waiting_each} files of a user may wait",
         f"ended after {xlsx_processes.BOUNDS.cpu_seconds} s of a processor",
+        f"one at a time, with {uploads.BOUNDS.cpu_seconds} s of a processor",
+        f"may take {tables.MOST_BYTES // mib} MiB there and {uploads.BOUNDS.answer_bytes // mib} MiB as an answer",
+        f"room for it and {disk_room.LEAST_FREE_BYTES // mib} MiB besides",
         f"search is ended after {searches.SEARCH_SECONDS:g} s",
         f"pictures of {picture_formats.MAX_SIDE_PIXELS} pixels a side",
         f"a client has {settings['client_silence_seconds'].default:g} s",

@@ -15,6 +15,8 @@ import yaml
 
 from scripts.pin_files import PINS, lists
 from shoal.config import PREFIX, Settings
+from shoal.maintenance.moving import uploads
+from shoal.sheets import xlsx_processes
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "shoal.service"
@@ -44,6 +46,28 @@ def test_every_setting_of_a_compose_file_is_one_of_the_server(name: str) -> None
     for told in (one["environment"] for one in servers.values()):
         assert {one for one in told if one.startswith(PREFIX)} <= SETTINGS
         assert {"LANG", "TZ"} <= set(told)
+
+
+def test_g6_the_memory_of_a_server_has_the_same_limit_wherever_it_runs_and_a_process_that_reads_files_goes_first() -> (
+    None
+):
+    manifest = yaml.safe_load_all(MANIFESTS.read_text(encoding="utf-8"))
+    (pod,) = (one["spec"]["template"]["spec"] for one in manifest if one["kind"] == "StatefulSet")
+    resources = pod["containers"][0]["resources"]
+    limits = (resources["requests"]["memory"], resources["limits"]["memory"])
+    assert limits == ("512Mi", "2Gi")
+    for name in COMPOSES:
+        for service, told in read(name)["services"].items():
+            if service.startswith("shoal"):
+                assert (told["mem_reservation"], told["mem_limit"]) == ("512m", "${SHOAL_MEMORY:-2g}"), (name, service)
+    for text in (UNIT.read_text(encoding="utf-8"), *(_page(f"install{end}.md") for end in ("", ".en"))):
+        assert "\nMemoryMax=2G\nOOMPolicy=continue\n" in text  # else systemd ends the server with the process
+    worst = [uploads.BOUNDS, xlsx_processes.BOUNDS]
+    assert all(one.memory_bytes <= 1 << 30 for one in worst)
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / "howto" / name).read_text(encoding="utf-8")
 
 
 def test_only_caddy_is_published_and_trusted_and_a_server_at_home_is_for_its_machine_alone() -> None:

@@ -6,11 +6,13 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 
 import psutil
 import pytest
 
 from shoal.errors import InvalidInput
+from shoal.rules.rule_xlsx import COLUMNS
 from shoal.sheets.xlsx_processes import XlsxProcesses
 from standins import until
 from table_files import a_bomb, a_table, read_beside, texts_of
@@ -54,6 +56,23 @@ async def test_f9_small_files_that_unpack_into_much_are_refused_or_ended_by_the_
     finally:
         await processes.close()
     assert not children()
+
+
+async def test_g6_a_csv_file_whose_only_row_has_millions_of_cells_holds_its_own_process_alone() -> None:
+    processes = XlsxProcesses()
+    try:
+        for read in (processes.csv_lines, partial(processes.read_csv, columns=COLUMNS, most=9)):
+            with pytest.raises(InvalidInput) as refused:
+                await read(b"," * 8_000_000 + b"x")
+            assert refused.value.code == "csv_unreadable"
+        with pytest.raises(InvalidInput) as refused:
+            await processes.csv_lines(b"\xff\xff\xff\xff")
+        assert refused.value.code == "unknown_encoding"
+        text = "\n" + "".join(f'{number},"a\nb"\n,\n' for number in range(5_000))
+        rows = await processes.csv_lines(text.encode())
+        assert (len(rows), rows[0], rows[-1]) == (5_000, (2, ["0", "a\nb"]), (14_999, ["4999", "a\nb"]))
+    finally:
+        await processes.close()
 
 
 async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_needs_it() -> None:

@@ -73,8 +73,8 @@ class BoundedProcesses:
                 self._busy.discard(child)
                 if whole:
                     self._keep(child)
-                else:  # also when the caller was cancelled: its work ends
-                    self._end(child)
+                else:  # also when the caller was cancelled: its work ends, and then its caller goes on
+                    await asyncio.shield(self._end(child))
         if failure is not None:
             raise failure.error()
         return parts
@@ -134,12 +134,13 @@ class BoundedProcesses:
         self._idle = [one for one in self._idle if one[0] is not child]
         self._end(child)
 
-    def _end(self, child: asyncio.subprocess.Process) -> None:
+    def _end(self, child: asyncio.subprocess.Process) -> asyncio.Task[None]:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         task = asyncio.get_running_loop().create_task(_seen_off(child), name=f"file process {child.pid}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+        return task
 
 
 async def _seen_off(child: asyncio.subprocess.Process) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from shoal.errors import InvalidInput
 from shoal.goods.unit_texts import clean_unit
 from shoal.language.folding import folded
-from shoal.sheets.csv_tables import csv_lines, decoded
+from shoal.sheets.csv_tables import decoded
 from shoal.sheets.xlsx import Column, Table
 
 MAX_LINES: Final = 100_000
@@ -92,14 +92,12 @@ def lines_of_text(data: bytes) -> SentLines:
     return lines_of_list(io.StringIO(decoded(data), newline=None))
 
 
-def lines_of_csv(data: bytes) -> SentLines:
-    """Read a CSV file: the column with a known head, or the only column of a file without heads.
-
-    Raises ``InvalidInput``: ``unknown_encoding``, ``csv_unreadable``.
-    """
+def lines_of_csv(rows: Iterable[tuple[int, list[str]]]) -> SentLines:
+    """Read the rows of a CSV file, each with the number of its line: the column with a known head, or the only column
+    of a file without heads."""
     sent = SentLines()
     places: list[int] = []
-    for row_number, (number, cells) in enumerate(csv_lines(decoded(data))):
+    for row_number, (number, cells) in enumerate(rows):
         if row_number == 0 and (places := _headed(cells)):
             continue
         looked_at = [cells[place] for place in places if place < len(cells)] if places else cells

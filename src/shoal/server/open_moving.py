@@ -14,6 +14,7 @@ from shoal.maintenance.moving.moving import Moving
 from shoal.maintenance.moving.run_store import RunStore
 from shoal.maintenance.moving.uploads import Uploads
 from shoal.notices.channels import ChannelStore
+from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
 from shoal.server.open_storage import Storage
@@ -50,8 +51,9 @@ async def open_moving(
         await moving.close()
 
 
-async def open_uploads(settings: Settings) -> Uploads:
+async def open_uploads(settings: Settings, closing: Closing) -> Uploads:
     """Open the place of files that are being read; what a crash left there is removed."""
     uploads = Uploads(settings.data_dir, most_mib=settings.import_max_mib, node=settings.node)
     await uploads.sweep()
+    closing.later("uploads", uploads.close)
     return uploads

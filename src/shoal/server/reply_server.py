@@ -284,7 +284,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         qr_logins=_open_qr_logins(storage, manager, shared, settings, closing),
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
-        moving_uploads=await open_uploads(settings),
+        moving_uploads=await open_uploads(settings, closing),
         backups=housekeeping.backups,
         outbound=shared.outbound,
         nodes=nodes,

@@ -14,6 +14,8 @@ from shoal.sheets.xlsx import MAX_ROWS, Column, Fault, Row, Table, places_of
 _ENCODINGS: Final = ("utf-8-sig", "gb18030")
 """Excel in China saves CSV files as GB18030."""
 _CELL_BYTES: Final = 1 << 20
+_MOST_CELLS: Final = 1_000
+"""Of one row."""
 _OF_EMPTY_ROWS: Final = ' \t\r\n,"'
 """What a file consists of when no cell has a text."""
 
@@ -36,10 +38,16 @@ def csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
     before = 0
     try:
         for cells in reader:
-            yield before + 1, cells
+            yield before + 1, _bounded(cells)
             before = reader.line_num
     except csv.Error:
         raise InvalidInput("the file is no CSV", code="csv_unreadable") from None
+
+
+def _bounded(cells: list[str]) -> list[str]:
+    if len(cells) > _MOST_CELLS:
+        raise csv.Error
+    return cells
 
 
 def written_csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:

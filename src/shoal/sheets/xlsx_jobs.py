@@ -1,19 +1,24 @@
-"""What a ``BoundedProcesses`` does with Excel files: its jobs, and their arguments and answers."""
+"""What a ``BoundedProcesses`` does with Excel and CSV files: its jobs, and their arguments and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from shoal.concurrency.bounded_worker import Failure
 from shoal.errors import InvalidInput
+from shoal.sheets import csv_tables
 from shoal.sheets.xlsx import Column, Fault, Row, Table, read_table, written_table, written_template
 
 READ: Final = f"{__name__}:read"
+READ_CSV: Final = f"{__name__}:read_csv"
+CSV_LINES: Final = f"{__name__}:lines_of_csv"
 WRITE: Final = f"{__name__}:write"
 _PART_BYTES: Final = 1 << 20
+_PART_LINES: Final = 2_000
 
 
 class ReadRequest(msgspec.Struct):
@@ -58,8 +63,12 @@ class ReadTable(msgspec.Struct):
         )
 
 
+CsvLines = list[tuple[int, list[str]]]
+"""Rows of a CSV file, each with the number of its first line."""
+
 encode = msgspec.msgpack.encode
 decode_table = msgspec.msgpack.Decoder(ReadTable).decode
+decode_lines = msgspec.msgpack.Decoder(CsvLines).decode
 _decode_read = msgspec.msgpack.Decoder(ReadRequest).decode
 _decode_write = msgspec.msgpack.Decoder(WriteRequest).decode
 
@@ -71,14 +80,31 @@ def _invalid(failure: Failure) -> InvalidInput:
 def read(argument: bytes) -> Iterator[bytes]:
     """Read a table (``ReadRequest``). Raises as ``read_table``."""
     request = _decode_read(argument)
-    table = read_table(request.data, request.columns, sheet=request.sheet, most=request.most)
-    yield encode(
+    yield _encoded(read_table(request.data, request.columns, sheet=request.sheet, most=request.most))
+
+
+def read_csv(argument: bytes) -> Iterator[bytes]:
+    """Read a table (``ReadRequest``). Raises as ``csv_tables.read_csv``."""
+    request = _decode_read(argument)
+    yield _encoded(csv_tables.read_csv(request.data, request.columns, most=request.most))
+
+
+def _encoded(table: Table) -> bytes:
+    return encode(
         ReadTable(
             rows=[(row.number, dict(row.texts)) for row in table.rows],
             faults=[WrongRow(one.row, one.column, Failure.of(one.error)) for one in table.faults],
             heads=dict(table.heads),
         )
     )
+
+
+def lines_of_csv(argument: bytes) -> Iterator[bytes]:
+    """Read the rows of a CSV file (``CsvLines``) that have a text. Raises as ``csv_tables.csv_lines``."""
+    rows = csv_tables.csv_lines(csv_tables.decoded(argument))
+    filled = ((number, cells) for number, cells in rows if any(cell.strip() for cell in cells))
+    while some := list(islice(filled, _PART_LINES)):
+        yield encode(some)
 
 
 def write(argument: bytes) -> Iterator[bytes]:

@@ -1,4 +1,5 @@
-"""Reads and writes Excel files in separate processes: in fair turns, bounded in time, ended with their caller."""
+"""Reads tables in Excel and CSV files, and writes Excel files, in separate processes: in fair turns, bounded in time
+and memory, ended with their caller."""
 
 from __future__ import annotations
 
@@ -10,7 +11,18 @@ import msgspec
 from shoal.concurrency.bounded_processes import IDLE_SECONDS, BoundedProcesses, Bounds, GivenUp
 from shoal.errors import InvalidInput
 from shoal.sheets.xlsx import Column, Table
-from shoal.sheets.xlsx_jobs import READ, WRITE, ReadRequest, WriteRequest, decode_table, encode
+from shoal.sheets.xlsx_jobs import (
+    CSV_LINES,
+    READ,
+    READ_CSV,
+    WRITE,
+    CsvLines,
+    ReadRequest,
+    WriteRequest,
+    decode_lines,
+    decode_table,
+    encode,
+)
 
 BOUNDS: Final = Bounds(
     places=2,
@@ -19,7 +31,7 @@ BOUNDS: Final = Bounds(
     cpu_seconds=10,
     deadline_seconds=60.0,
     memory_bytes=1 << 30,
-    answer_bytes=1 << 28,
+    answer_bytes=64 << 20,
 )
 
 
@@ -39,6 +51,18 @@ class XlsxProcesses:
         """
         (part,) = await self._asked(READ, encode(ReadRequest(data, list(columns), sheet, most)))
         return decode_table(part).table()
+
+    async def read_csv(self, data: bytes, columns: Sequence[Column], *, most: int) -> Table:
+        """Read as ``csv_tables.read_csv``, with the bounds of ``read``."""
+        (part,) = await self._asked(READ_CSV, encode(ReadRequest(data, list(columns), "", most)))
+        return decode_table(part).table()
+
+    async def csv_lines(self, data: bytes) -> CsvLines:
+        """Return the rows of a CSV file that have a text, with the bounds of ``read``.
+
+        Raises as ``csv_tables.decoded`` and ``csv_tables.csv_lines``.
+        """
+        return [line for part in await self._asked(CSV_LINES, data) for line in decode_lines(part)]
 
     async def write(
         self, sheet: str, columns: Sequence[tuple[Column, str]], rows: Iterable[Sequence[str]], *, grey: bool = False

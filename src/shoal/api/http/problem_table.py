@@ -367,6 +367,12 @@ _ROWS = (
     *(Problem(f"moving_{what}", 422) for what in _NOT_MOVED),
     Problem("moving_too_large", 413, ("limit",)),
     Problem("moving_several_files", 422, ("names",)),
+    Problem("moving_computed", 422, ("table",)),
+    Problem("moving_many_names", 422, ("limit",)),
+    Problem("moving_unpacks_large", 422, ("size", "limit")),
+    Problem("moving_too_much", 422, ("limit",)),
+    Problem("moving_too_costly", 422),
+    Problem("moving_no_room", 503, ("need", "free")),
     Problem("moving_not_stored", 503),
     Problem("unknown_import_plan", 404),
     # ── the store ──

@@ -25,7 +25,7 @@ from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
 from shoal.sheets.csv_rows import CSV
-from shoal.sheets.csv_tables import read_csv, written_csv
+from shoal.sheets.csv_tables import written_csv
 from shoal.sheets.xlsx import XLSX, Fault, Table, UnusableRows
 
 routes = Routes(tags=["deliveries"])
@@ -94,7 +94,7 @@ async def _read(server: Server, file: UploadFile, data: bytes) -> Table:
     if data.startswith(_ZIP) or name.endswith((".xlsx", ".xls")):
         return await server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_DELIVERY_RULES)
     if name.endswith(".csv"):
-        return await beside(read_csv, data, COLUMNS, most=MAX_DELIVERY_RULES)
+        return await server.xlsx.read_csv(data, COLUMNS, most=MAX_DELIVERY_RULES)
     raise InvalidInput("neither an Excel nor a CSV file", code="not_a_table_file")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import Origin, TheServer, actor_of, signed_in
+from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import Asks, RouteRule, ruled
@@ -38,6 +40,7 @@ from shoal.api.schemas.rules import TheLanguage
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden
 from shoal.language.folding import folded
+from shoal.maintenance.moving.plan import Plan
 
 routes = Routes(tags=["moving"])
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -92,10 +95,15 @@ async def plan_import(
 
     Administrators bring all users there, or `only_user`; others what is of one user, theirs by name or `only_user`.
     """
+
+    async def planned(path: FilePath) -> tuple[Plan, int]:
+        found = await server.moving_uploads.read(path, key=x_data_key)
+        plan = await server.moving.plan(found.shop, me, only_user=only_user, pictures=found.pictures)
+        return plan, found.size + sum(len(one.data) for one in plan.pictures)
+
     async with server.moving_uploads.taken(me.id, _blocks(request)) as path:
-        old, pictures = await server.moving_uploads.read(path, key=x_data_key)
-        plan = await server.moving.plan(old, me, only_user=only_user, pictures=pictures)
-    return plan_shape(server.moving_plans.keep(me.id, name, plan, home=plan_home(server)))
+        plan, size = await while_here(request, planned(path))
+    return plan_shape(server.moving_plans.keep(me.id, name, plan, size=size, home=plan_home(server)))
 
 
 @routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404, 422, 503))

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from fastapi import File, Response, UploadFile
+from fastapi import File, Request, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, Origin, TheServer, WhoReads
+from shoal.api.http.disconnects import while_here
 from shoal.api.http.large_responses import large_answer
 from shoal.api.http.openapi_errors import READING, problems
 from shoal.api.http.routing import Routes
@@ -23,6 +24,7 @@ from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import TheLanguage
 from shoal.language.catalogue import translate
 from shoal.maintenance.backup.keeping import all_backups_in
+from shoal.maintenance.moving.plan import Plan
 from shoal.maintenance.moving.run_store import RunState
 from shoal.rules.rule import RuleKind
 
@@ -110,6 +112,7 @@ async def export_backup(server: TheServer, who: WhoReads) -> Response:
     responses=problems(400, 401, 403, 409, 413, 422, 503),
 )
 async def import_backup(
+    request: Request,
     file: Annotated[UploadFile, File(description="The older system's JSON backup.")],
     server: TheServer,
     me: Mover,
@@ -120,9 +123,13 @@ async def import_backup(
 
     It is answered when the import has ended.
     """
+
+    async def planned(path: Path) -> Plan:
+        found = await server.moving_uploads.read(path)
+        return await server.moving.plan(found.shop, me, pictures=found.pictures)
+
     async with server.moving_uploads.taken(me.id, _blocks(file)) as path:
-        old, pictures = await server.moving_uploads.read(path)
-        plan = await server.moving.plan(old, me, pictures=pictures)
+        plan = await while_here(request, planned(path))
     run = await server.moving.begin(plan, me, file_name=file.filename or "", origin=origin)
     run = await server.moving.ended(me, run.id)
     is_done = run.state is RunState.DONE

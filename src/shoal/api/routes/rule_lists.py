@@ -42,7 +42,7 @@ from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_lists import Wanted, WholeRules, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
 from shoal.sheets.csv_rows import CSV
-from shoal.sheets.csv_tables import read_csv, written_csv
+from shoal.sheets.csv_tables import written_csv
 from shoal.sheets.xlsx import Fault, Table, UnusableRows
 
 routes = Routes(tags=["rules"])
@@ -230,7 +230,7 @@ async def read_rules(
 
 async def _read_table(server: Server, file: UploadFile, data: bytes) -> Table:
     if (file.filename or "").lower().endswith(".csv") and not data.startswith(_ZIP):
-        return await beside(read_csv, data, COLUMNS, most=MAX_RULES)
+        return await server.xlsx.read_csv(data, COLUMNS, most=MAX_RULES)
     return await server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES)
 
 

@@ -130,7 +130,7 @@ async def _sent_lines(server: Server, lines: Any) -> tuple[SentLines, str, bytes
         table = await server.xlsx.read(lines.data, COLUMNS, sheet=SHEET, most=MAX_ROWS)
         return await beside(lines_of_table, table), name, lines.data
     if kind == "csv" or lines.media_type == "text/csv":
-        return await beside(lines_of_csv, lines.data), name, lines.data
+        return await beside(lines_of_csv, await server.xlsx.csv_lines(lines.data)), name, lines.data
     if kind == "txt" or lines.media_type == "text/plain":
         return await beside(lines_of_text, lines.data), name, lines.data
     raise InvalidInput("no file of units", code="not_a_units_file")

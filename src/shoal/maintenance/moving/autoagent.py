@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 
 from shoal.assistant.old_prompts import SORTS
 from shoal.errors import InvalidInput
+from shoal.maintenance.moving.archives import opened_archive
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAccount, OldAi, OldShop, Source
 from shoal.xianyu.cookie_string import parse_cookie
 
@@ -34,13 +35,11 @@ _UNLIKE: Final = {"TOGGLE_KEYWORDS": "env_toggle", "SIMULATE_HUMAN_TYPING": "env
 
 
 def is_autoagent(path: Path) -> bool:
-    """Return whether a file looks like the ``.env`` of that system, or like a ZIP file with one."""
+    """Return whether a file looks like the ``.env`` of that system, or like a ZIP file with one. Raises like
+    ``opened_archive``."""
     if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(PurePosixPath(name).name == ENV for name in archive.namelist())
-        except zipfile.BadZipFile:
-            return False
+        with opened_archive(path) as archive:
+            return any(PurePosixPath(name).name == ENV for name in archive.namelist())
     with path.open("rb") as file:
         head = file.read(MOST_BYTES)
     lines = [] if b"\0" in head else head.splitlines()
@@ -67,21 +66,18 @@ def packed(folder: Path) -> bytes:
 
 def _of_zip(path: Path) -> dict[str, bytes]:
     """Return the files that count, by their names below the folder that has the settings."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            named = {PurePosixPath(one.filename): one for one in archive.infolist()}
-            roots = [name.parent for name in named if name.name == ENV]
-            if not roots:
-                raise InvalidInput("the archive has no .env", code="moving_no_env")
-            root = min(roots, key=lambda one: len(one.parts))
-            wanted = [root / ENV, *(name for name in named if name.parent == root / PROMPTS and name.suffix == ".txt")]
-            found = {}
-            for name in wanted[:_MOST_FILES]:
-                with archive.open(named[name]) as file:
-                    found[str(name.relative_to(root))] = file.read(MOST_BYTES + 1)
-            return found
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-        raise InvalidInput(f"the archive cannot be read: {error}", code="moving_archive_damaged") from None
+    with opened_archive(path) as archive:
+        named = {PurePosixPath(one.filename): one for one in archive.infolist()}
+        roots = [name.parent for name in named if name.name == ENV]
+        if not roots:
+            raise InvalidInput("the archive has no .env", code="moving_no_env")
+        root = min(roots, key=lambda one: len(one.parts))
+        wanted = [root / ENV, *(name for name in named if name.parent == root / PROMPTS and name.suffix == ".txt")]
+        found = {}
+        for name in wanted[:_MOST_FILES]:
+            with archive.open(named[name]) as file:
+                found[str(name.relative_to(root))] = file.read(MOST_BYTES + 1)
+        return found
 
 
 def _shop(files: Mapping[str, bytes]) -> OldShop:

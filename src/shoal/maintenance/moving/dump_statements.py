@@ -10,12 +10,11 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from shoal.errors import InvalidInput
+from shoal.maintenance.moving.dump_text import cut_off
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 from shoal.maintenance.moving.tables import OldTables
 
 _KEYS: Final = frozenset({"primary", "key", "unique", "index", "constraint", "foreign", "fulltext", "spatial", "check"})
-_END_OF_A_DUMP: Final = 1000
-"""In so many characters at its end a dump says that it is complete."""
 
 
 class Word(NamedTuple):
@@ -25,18 +24,6 @@ class Word(NamedTuple):
     text: str
     value: Any = None
     """What it says as a value of a row."""
-
-
-def cut_off() -> InvalidInput:
-    """Return the refusal of a dump that ends within a statement, or before it says that it is complete."""
-    return InvalidInput("the dump ends within a statement", code="moving_dump_cut_off")
-
-
-def must_be_whole(text: str, beginning: str, end: str) -> None:
-    """Raise ``InvalidInput`` (``moving_dump_cut_off``) for a dump that begins with its program's comment and lacks
-    that at its end. A dump without comments says nothing about it."""
-    if beginning in text[:_END_OF_A_DUMP] and end not in text[-_END_OF_A_DUMP:]:
-        raise cut_off()
 
 
 class DumpStatements:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,31 +12,52 @@ from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 from shoal.maintenance.moving.tables import OldTables
 
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class _Backup(msgspec.Struct):
+    """The tables, each of them still as it stands in the file."""
+
+    data: dict[str, msgspec.Raw]
+
+
+class _Table(msgspec.Struct):
+    columns: list[Any]
+    rows: list[msgspec.Raw]
+    """Each row still as it stands in the file: so only one at a time costs more memory than the file."""
+
 
 def read_json_backup(data: bytes, wanted: Collection[str]) -> OldTables:
     """Return the rows of the wanted tables. Raises ``InvalidInput``: ``moving_not_json``, ``moving_no_tables``."""
     try:
-        whole = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        tables = msgspec.json.decode(data.removeprefix(_BOM), type=_Backup).data
+        found = OldTables()
+        for name in wanted:
+            if name in tables:
+                _take(found, name, tables[name])
+    except msgspec.ValidationError:
+        raise InvalidInput("there are no tables in it", code="moving_no_tables") from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"this is no JSON: {error}", code="moving_not_json", why=str(error)) from None
-    tables = whole.get("data") if isinstance(whole, dict) else None
-    if not isinstance(tables, dict):
-        raise InvalidInput("there are no tables in it", code="moving_no_tables")
-    found = OldTables()
-    for name in wanted:
-        if name in tables:
-            _take(found, name, tables[name])
     return found
 
 
-def _take(found: OldTables, name: str, table: Any) -> None:
+def _take(found: OldTables, name: str, raw: msgspec.Raw) -> None:
     found.rows[name] = []
-    columns = table.get("columns") if isinstance(table, dict) else None
-    rows = table.get("rows") if isinstance(table, dict) else None
-    if not isinstance(columns, list) or not isinstance(rows, list):
+    try:
+        table = msgspec.json.decode(raw, type=_Table)
+    except msgspec.ValidationError:
         found.oddities.append(Oddity(table=name, row="", code="table_unreadable", fate=Fate.SKIPPED))
         return
-    names = [str(column) for column in columns]
-    for row in rows:
+    names = [str(column) for column in table.columns]
+    for one in table.rows:
+        row = _row(one)
         values = [row.get(column) for column in names] if isinstance(row, dict) else row
         found.add(name, names, values if isinstance(values, list) else [])
+
+
+def _row(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:  # half of a surrogate pair, which only Python's reader takes
+        return json.loads(bytes(raw))

@@ -15,6 +15,9 @@ from shoal.maintenance.moving.plan import Plan
 KEPT_SECONDS: Final = 3600.0
 MOST: Final = 20
 """How many users can look at a plan at the same time; the oldest plan is forgotten for a further one."""
+MOST_BYTES: Final = 64 * 1024**2
+"""How much the files of all plans may hold together; the largest plan is forgotten first. In memory it is three times
+as much."""
 
 
 class UnknownPlan(NotFound):
@@ -30,6 +33,7 @@ class KeptPlan(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int
     file_name: str
     plan: Plan
+    size: int
     until: float
 
 
@@ -40,17 +44,23 @@ class KeptPlans:
         self._now = now
         self._plans: dict[int, KeptPlan] = {}
 
-    def keep(self, user_id: int, file_name: str, plan: Plan, *, home: str = "") -> KeptPlan:
-        """Keep a plan in place of the user's last one. ``home``: what its id begins with."""
+    def keep(self, user_id: int, file_name: str, plan: Plan, *, size: int = 0, home: str = "") -> KeptPlan:
+        """Keep a plan in place of the user's last one. ``home``: what its id begins with.
+
+        ``size``: how much the file and its pictures hold, in bytes.
+        """
         self._plans.pop(user_id, None)
         self._forget_old()
         while len(self._plans) >= MOST:
             del self._plans[next(iter(self._plans))]
+        while self._plans and size + sum(one.size for one in self._plans.values()) > MOST_BYTES:
+            del self._plans[max(self._plans, key=lambda user: self._plans[user].size)]
         kept = KeptPlan(
             id=home + secrets.token_urlsafe(12),
             user_id=user_id,
             file_name=file_name,
             plan=plan,
+            size=size,
             until=self._now() + KEPT_SECONDS,
         )
         self._plans[user_id] = kept

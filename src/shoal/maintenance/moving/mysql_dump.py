@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from shoal.maintenance.moving.dump_statements import DumpStatements, Word, cut_off, must_be_whole
+from shoal.maintenance.moving.dump_statements import DumpStatements, Word
+from shoal.maintenance.moving.dump_text import DumpText, cut_off
 from shoal.maintenance.moving.tables import OldTables
 
 _WORD = re.compile(
@@ -19,6 +20,7 @@ _WORD = re.compile(
     | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_UNFINISHED = re.compile(r"""['"`]|/\*|[xX]'""")
 _ESCAPE = re.compile(r"\\(.)|''|\"\"", re.DOTALL)
 _ESCAPES: Final = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "Z": "\x1a"}
 _BEGINNINGS: Final = ("-- MySQL dump", "-- MariaDB dump")
@@ -26,11 +28,9 @@ _END: Final = "-- Dump completed"
 _WORDS: Final[dict[str, Any]] = {"null": None, "true": 1, "false": 0}
 
 
-def read_mysql_dump(text: str, wanted: Collection[str]) -> OldTables:
+def read_mysql_dump(text: DumpText, wanted: Collection[str]) -> OldTables:
     """Return the rows of the wanted tables. Raises ``InvalidInput`` (``moving_no_inserts``) when it has no row, and
     ``moving_dump_cut_off`` when it ends within a statement, or before its end."""
-    for beginning in _BEGINNINGS:
-        must_be_whole(text, beginning, _END)
     statements, words = DumpStatements(wanted), _words(text)
     for kind, word, _ in words:
         keyword = word.lower() if kind == "word" else ""
@@ -38,11 +38,13 @@ def read_mysql_dump(text: str, wanted: Collection[str]) -> OldTables:
             statements.create(words)
         elif keyword in {"insert", "replace"}:
             statements.insert(words)
+    for beginning in _BEGINNINGS:
+        text.must_be_whole(beginning, _END)
     return statements.whole()
 
 
-def _words(text: str) -> Iterator[Word]:
-    for match in _WORD.finditer(text):
+def _words(text: DumpText) -> Iterator[Word]:
+    for match in text.words(_WORD, _UNFINISHED):
         kind, lexeme = match.lastgroup, match[0]
         if kind is None:
             continue

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving import legacy, mysql_form, ydisks_form
+from shoal.maintenance.moving.dump_text import DumpText
 from shoal.maintenance.moving.json_backup import read_json_backup
 from shoal.maintenance.moving.mysql_dump import read_mysql_dump
 from shoal.maintenance.moving.old_shop import OldShop, Source
-from shoal.maintenance.moving.postgres_dump import ARCHIVE_MAGIC, is_postgres_dump, read_postgres_dump
+from shoal.maintenance.moving.postgres_dump import ARCHIVE_MAGIC, BEGINNING, COPY, read_postgres_dump
 from shoal.maintenance.moving.sqlite_file import MAGIC, read_sqlite
 from shoal.maintenance.moving.tables import OldTables
 
 _TABLES: Final = tuple(dict.fromkeys((*legacy.TABLES, *mysql_form.TABLES, *ydisks_form.TABLES)))
 _SQL_WORDS: Final = ("insert into", "create table", " from stdin;")
-_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""How a text begins that PowerShell wrote."""
+_HEAD_BYTES: Final = 4096
+_LONGEST_LINE: Final = 16_384
+"""How many characters a line has that begins the rows of a table."""
 
 
 def read_old_file(path: Path, *, with_log: bool = False, key: str = "") -> OldShop:
@@ -45,20 +47,30 @@ def read_old_file(path: Path, *, with_log: bool = False, key: str = "") -> OldSh
 def _tables(path: Path, *, with_log: bool) -> OldTables:
     try:
         with path.open("rb") as file:
-            head = file.read(65_536)
+            head = file.read(_HEAD_BYTES)
         if not head:
             raise InvalidInput("the file is empty", code="moving_empty_file")
         if head.startswith(MAGIC):
             return read_sqlite(path, _TABLES, with_log=with_log)
-        data = path.read_bytes()
+        if head.startswith(ARCHIVE_MAGIC):
+            raise InvalidInput("only pg_restore reads it", code="moving_pg_archive")
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            return read_json_backup(path.read_bytes(), legacy.TABLES)
+        with DumpText(path) as text:
+            read = _reader_of(text)
+        with DumpText(path) as text:
+            return read(text, _TABLES)
     except OSError as error:
         raise InvalidInput(f"the file cannot be read: {error}", code="moving_unreadable", why=error.strerror) from None
-    if head.startswith(ARCHIVE_MAGIC):
-        raise InvalidInput("only pg_restore reads it", code="moving_pg_archive")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        return read_json_backup(data, legacy.TABLES)
-    text = data.decode("utf-16" if head.startswith(_UTF16) else "utf-8-sig", "replace")
-    lowered = text.lower()
-    if not any(word in lowered for word in _SQL_WORDS):
+
+
+def _reader_of(text: DumpText) -> Callable[[DumpText, Collection[str]], OldTables]:
+    """Return what reads a dump. Raises ``InvalidInput`` (``moving_unknown_file``) for a file that is none."""
+    is_dump = False
+    for piece in text.pieces(_LONGEST_LINE):
+        if BEGINNING in text.head or COPY.search(piece) is not None:
+            return read_postgres_dump
+        is_dump = is_dump or any(word in piece.lower() for word in _SQL_WORDS)
+    if not is_dump:
         raise InvalidInput("the file is of no known kind", code="moving_unknown_file")
-    return read_postgres_dump(text, _TABLES) if is_postgres_dump(text) else read_mysql_dump(text, _TABLES)
+    return read_mysql_dump

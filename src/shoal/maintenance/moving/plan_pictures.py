@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Final
 from urllib.parse import urlsplit
 
 from shoal.errors import InvalidInput
@@ -13,6 +14,10 @@ from shoal.messages.picture_formats import measure
 from shoal.messages.pictures import URL_PREFIX
 from shoal.rules.rule import Part
 from shoal.xianyu.uploads import is_on_site
+
+MOST_BYTES: Final = 64 * 1024**2
+"""How large the pictures of a plan may be together: they are in memory until it is carried out. The others count as not
+here; they come with the same file once more."""
 
 
 class Pictures:
@@ -25,6 +30,8 @@ class Pictures:
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = files
         self._taken: dict[str, NewPicture] = {}
+        self._seen: dict[Path, tuple[str, int, int] | None] = {}
+        self._room = MOST_BYTES
 
     @property
     def taken(self) -> tuple[NewPicture, ...]:
@@ -52,11 +59,20 @@ class Pictures:
         path = self._files.get(PurePosixPath(address).name) if self.is_local(address) else None
         if path is None:
             return None
+        if path not in self._seen:
+            self._seen[path] = self._read(path)
+        return self._seen[path]
+
+    def _read(self, path: Path) -> tuple[str, int, int] | None:
         try:
+            if path.stat().st_size > self._room:
+                return None
             data = path.read_bytes()
             size = measure(data)
         except (OSError, InvalidInput):
             return None
         name = f"{hashlib.sha256(data).hexdigest()[:32]}.{size.format.extension}"
-        self._taken.setdefault(name, NewPicture(name=name, data=data))
+        if name not in self._taken:
+            self._taken[name] = NewPicture(name=name, data=data)
+            self._room -= len(data)
         return URL_PREFIX + name, size.width, size.height

@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from shoal.maintenance.moving.dump_statements import DumpStatements, Word, cut_off, must_be_whole
+from shoal.maintenance.moving.dump_statements import DumpStatements, Word
+from shoal.maintenance.moving.dump_text import DumpText, cut_off
 from shoal.maintenance.moving.tables import OldTables
 
 ARCHIVE_MAGIC: Final = b"PGDMP"
 """How a dump begins that only ``pg_restore`` reads."""
-_BEGINNING: Final = "-- PostgreSQL database"
+BEGINNING: Final = "-- PostgreSQL database"
 _END: Final = "dump complete"
 _WORD = re.compile(
     r"""\s+ | --[^\n]* | /\*.*?\*/ | ^\\[^\n]*
@@ -24,40 +25,70 @@ _WORD = re.compile(
     | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
-_COPY = re.compile(r"^COPY[ ](?P<table>[^\n(]+?)[ ]?\((?P<columns>[^\n]*)\)[ ]FROM[ ]stdin;\r?\n", re.MULTILINE)
-_NAME = re.compile(r'"(?:[^"]|"")*+"|[^\s,."]+')
+_UNFINISHED = re.compile(r"""['"]|/\*|[eE]'|\$\w*(?:\$|\Z)""")
+COPY: Final = re.compile(r"^COPY[ ][^\n(]+\([^\n]*\)[ ]FROM[ ]stdin;\r?\n", re.MULTILINE)
+"""The line before the rows of a table."""
+_LAST_LINE: Final = "\\."
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)", re.DOTALL)
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _WORDS: Final[dict[str, Any]] = {"null": None, "true": 1, "false": 0}
 
 
-def is_postgres_dump(text: str) -> bool:
-    """Return whether a dump is one of PostgreSQL."""
-    return _BEGINNING in text[:1000] or _COPY.search(text) is not None
-
-
-def read_postgres_dump(text: str, wanted: Collection[str]) -> OldTables:
+def read_postgres_dump(text: DumpText, wanted: Collection[str]) -> OldTables:
     """Return the rows of the wanted tables. Raises ``InvalidInput`` (``moving_no_inserts``) when it has no row, and
     ``moving_dump_cut_off`` when it ends within a statement, or before its end."""
-    must_be_whole(text, _BEGINNING, _END)
-    statements, place = DumpStatements(wanted), 0
-    while (copy := _COPY.search(text, place)) is not None:
-        _read_statements(statements, text[place : copy.start()])
-        place = text.find("\n\\.", copy.end() - 1)
-        if place < 0:
-            raise cut_off()
-        columns = [_plain(name) for name in _NAME.findall(copy["columns"])]
-        table = _plain(_NAME.findall(copy["table"])[-1])  # of ``schema.table`` the last one
-        statements.take(table, columns, _lines(text[copy.end() : place]))
-        place += len("\n\\.")
-    _read_statements(statements, text[place:])
+    statements = DumpStatements(wanted)
+    while _read_statements(statements, text):  # up to a block of lines
+        pass
+    text.must_be_whole(BEGINNING, _END)
     return statements.whole()
 
 
-def _lines(block: str) -> Iterator[list[Any]]:
+def _read_statements(statements: DumpStatements, text: DumpText) -> bool:
+    """Read statements up to the next ``COPY``, and its block. Return whether there was one."""
+    words = _words(text)
+    for kind, word, _ in words:
+        keyword = word.lower() if kind == "word" else ""
+        if keyword == "create":
+            statements.create(words)
+        elif keyword == "insert":
+            statements.insert(words)
+        elif keyword == "copy":
+            table, columns, is_block = _copy(words)
+            if is_block:
+                statements.take(table, columns, _block(text))
+                return True
+    return False
+
+
+def _copy(words: Iterator[Word]) -> tuple[str, list[str], bool]:
+    """Read what follows ``COPY``: table, columns, and whether a block of lines comes."""
+    table, columns, source, depth = "", list[str](), "", 0
+    for kind, word, _ in words:
+        if (kind, word) == ("sign", ";"):
+            return table, columns, source == "stdin"
+        if kind == "sign":
+            depth += {"(": 1, ")": -1}.get(word, 0)
+        elif depth:
+            columns.append(word)
+        elif kind == "word" and word.lower() == "from":
+            source = "from"
+        elif source:
+            source = word.lower()
+        else:
+            table = word  # of ``schema.table`` the last one
+    raise cut_off()
+
+
+def _block(text: DumpText) -> Iterator[list[Any]]:
     """Yield the values of each line of a block."""
-    for line in block.split("\n") if block else ():
-        yield [_field(field) for field in line.removesuffix("\r").split("\t")]
+    lines = text.lines()
+    next(lines, "")  # what is left of the line of COPY
+    for line in lines:
+        if line == _LAST_LINE:
+            return
+        yield [_field(field) for field in line.split("\t")]
+    raise cut_off()
 
 
 def _field(text: str) -> str | None:
@@ -76,18 +107,8 @@ def _character(escape: str) -> str:
     return chr(int(escape, 8)) if escape[0] in "01234567" else _ESCAPES.get(escape, escape)
 
 
-def _read_statements(statements: DumpStatements, text: str) -> None:
-    words = _words(text)
-    for kind, word, _ in words:
-        keyword = word.lower() if kind == "word" else ""
-        if keyword == "create":
-            statements.create(words)
-        elif keyword == "insert":
-            statements.insert(words)
-
-
-def _words(text: str) -> Iterator[Word]:
-    for match in _WORD.finditer(text):
+def _words(text: DumpText) -> Iterator[Word]:
+    for match in text.words(_WORD, _UNFINISHED):
         kind, lexeme = match.lastgroup, match[0]
         if kind == "sign":
             if lexeme in "'\"":
@@ -112,4 +133,4 @@ def _text_of(kind: str, lexeme: str) -> str:
 
 
 def _plain(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+    return name[1:-1].replace('""', '"')

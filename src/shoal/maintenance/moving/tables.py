@@ -7,11 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
+from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 
 _LONGEST_LABEL: Final = 60
 """Characters of a value that names a row in reports."""
 _REPLACED: Final = "\ufffd"
+MOST_BYTES: Final = 320 * 1024**2
+"""How much memory the rows of a file may take."""
+_ROW_BYTES, _VALUE_BYTES = 400, 60
+"""What a row and a value take beside their content."""
 
 
 class OldRow(msgspec.Struct, frozen=True):
@@ -60,12 +65,18 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[:_LONGEST_LABEL]}…"
 
 
+def too_much() -> InvalidInput:
+    """Return the refusal of a file with more data than is read."""
+    return InvalidInput("the file has too much data", code="moving_too_much", limit=MOST_BYTES >> 20)
+
+
 class OldTables:
     """Rows by table. A table that the file lacks has none. ``oddities``: rows that could not be read."""
 
     def __init__(self, oddities: Iterable[Oddity] = ()) -> None:
         self.rows: dict[str, list[OldRow]] = {}
         self.oddities = list(oddities)
+        self._left = MOST_BYTES
 
     def of(self, name: str) -> list[OldRow]:
         """Return the rows of a table, in their order."""
@@ -76,7 +87,13 @@ class OldTables:
         return name in self.rows
 
     def add(self, name: str, columns: Sequence[str], values: Sequence[Any]) -> None:
-        """Add a row. One with another number of values than there are columns is an oddity."""
+        """Add a row. One with another number of values than there are columns is an oddity.
+
+        Raises ``InvalidInput`` (``moving_too_much``) when the rows of all tables take too much memory.
+        """
+        self._left -= _ROW_BYTES + sum(map(_size, values))
+        if self._left < 0:
+            raise too_much()
         rows = self.rows.setdefault(name, [])
         if len(values) != len(columns):
             odd = Oddity(table=name, row=f"#{len(rows) + 1}", code="row_of_other_length", fate=Fate.SKIPPED)
@@ -92,6 +109,10 @@ class OldTables:
         if count:
             odd = Oddity(table=name, row="", code="table_unknown", fate=Fate.SKIPPED, params={"count": count})
             self.oddities.append(odd)
+
+
+def _size(value: object) -> int:
+    return _VALUE_BYTES + (len(value) if isinstance(value, str | bytes) else 0)
 
 
 def _is_broken(value: object) -> bool:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shoal.errors import InvalidInput
+from shoal.maintenance.moving.archives import opened_archive, unpack
+from shoal.messages.picture_formats import MAX_PICTURE_BYTES
 
-MOST_BYTES: Final = 2 * 1024**3
-"""How large the parts of an archive may be together."""
-MOST_PARTS: Final = 20_000
 _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"})
 _NO_DATA: Final = frozenset({".py", ".js", ".css", ".html", ".md", ".log", ".pyc", ".map"})
 _LOG: Final = "-wal"
@@ -31,35 +28,33 @@ class Parts:
 def parts_of(path: Path) -> Parts:
     """Return the parts of an upload; those of an archive are unpacked beside it.
 
-    Raises ``InvalidInput``: ``moving_archive_damaged``, ``moving_too_large``, ``moving_no_data_file``,
+    Raises like ``opened_archive`` and ``unpack``, and ``InvalidInput``: ``moving_no_data_file``,
     ``moving_several_files``.
     """
     if not zipfile.is_zipfile(path):
         return Parts(main=path)
-    try:
-        with closing(zipfile.ZipFile(path)) as archive:
-            return _unpacked(archive, path.parent)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:  # also one with a password
-        raise InvalidInput(f"the archive cannot be read: {error}", code="moving_archive_damaged") from None
+    with opened_archive(path) as archive:
+        return _unpacked(archive, path.parent)
 
 
 def _unpacked(archive: zipfile.ZipFile, home: Path) -> Parts:
     members = [one for one in archive.infolist() if not one.is_dir()]
-    size = sum(one.file_size for one in members)
-    if len(members) > MOST_PARTS or size > MOST_BYTES:
-        raise InvalidInput("the archive is too large", code="moving_too_large", limit=MOST_BYTES // 1024**2)
     data = [one for one in members if _is_data(one.filename)]
     if not data:
         raise InvalidInput("no data in it", code="moving_no_data_file")
     if len(data) > 1:
-        names = ", ".join(one.filename for one in data[:5])
-        raise InvalidInput("several files with data", code="moving_several_files", names=names)
+        found = ", ".join(one.filename for one in data[:5])
+        raise InvalidInput("several files with data", code="moving_several_files", names=found)
     main = home / "data"
-    _write(archive, data[0], main)
-    logs = [one for one in members if one.filename == data[0].filename + _LOG]
-    if logs:
-        _write(archive, logs[0], home / f"data{_LOG}")
-    return Parts(main=main, with_log=bool(logs), pictures=dict(_pictures(archive, members, home)))
+    logs = [one for one in members if one.filename == data[0].filename + _LOG][:1]
+    pictures = {
+        home / f"picture{number}": one  # a name of ours: that of the archive may lead elsewhere
+        for number, one in enumerate(members)
+        if PurePosixPath(one.filename).suffix.lower() in _PICTURES and one.file_size <= MAX_PICTURE_BYTES
+    }
+    unpack(archive, {main: data[0], **{home / f"data{_LOG}": one for one in logs}, **pictures})
+    names = {PurePosixPath(one.filename).name: path for path, one in pictures.items()}
+    return Parts(main=main, with_log=bool(logs), pictures=names)
 
 
 def _is_data(name: str) -> bool:
@@ -67,22 +62,3 @@ def _is_data(name: str) -> bool:
     if suffix in _PICTURES | _NO_DATA or name.endswith((_LOG, "-shm")):
         return False
     return suffix in {".db", ".sqlite", ".sqlite3", ".json", ".sql"} or not suffix
-
-
-def _pictures(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], home: Path) -> Iterator[tuple[str, Path]]:
-    for number, one in enumerate(members):
-        name = PurePosixPath(one.filename).name
-        if PurePosixPath(name).suffix.lower() in _PICTURES:
-            path = home / f"picture{number}"  # a name of ours: that of the archive may lead elsewhere
-            _write(archive, one, path)
-            yield name, path
-
-
-def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    """Write a member, and no more of it than it claims to have."""
-    left = member.file_size
-    with archive.open(member) as source, path.open("xb") as target:
-        path.chmod(0o600)
-        while left > 0 and (block := source.read(min(left, 1024 * 1024))):
-            target.write(block)
-            left -= len(block)
