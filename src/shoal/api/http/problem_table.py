@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from shoal.api.http.chat_problems import CHAT_PROBLEMS
 from shoal.api.http.model_problems import MODEL_PROBLEMS
+from shoal.api.http.moving_problems import MOVING_PROBLEMS
 from shoal.api.http.problem import Problem
 from shoal.api.http.server_problems import OF_THE_SERVER
 
-_NOT_MOVED = (
-    "empty_file", "unreadable", "unknown_file", "other_database", "damaged", "not_json", "no_tables", "no_inserts",
-    "pg_archive", "dump_cut_off", "archive_damaged", "no_data_file", "no_env", "not_env",
-)  # fmt: skip
-"""Why a file of another system cannot be moved in."""
 _ROWS = (
     # ── who asks ──
     Problem("unauthenticated", 401),
@@ -356,25 +352,6 @@ _ROWS = (
     Problem("act_done", 409, ("action",), codes="order_step"),
     Problem("act_under_way", 409, ("action",), codes="order_step"),
     Problem("act_settled", 409, ("action",), codes="order_step"),
-    # ── moving in ──
-    Problem("unknown_import", 404),
-    *(Problem(f"moving_{what}", 409) for what in ("under_way", "not_done", "sends_already")),
-    Problem("old_system_runs", 409),
-    Problem("moving_user_gone", 409, ("name",)),
-    Problem("moving_choose_user", 422, ("names",)),
-    Problem("moving_unknown_user", 422, ("name", "names")),
-    Problem("moving_unknown_user/near", 422, ("name", "near", "names")),
-    *(Problem(f"moving_{what}", 422) for what in _NOT_MOVED),
-    Problem("moving_too_large", 413, ("limit",)),
-    Problem("moving_several_files", 422, ("names",)),
-    Problem("moving_computed", 422, ("table",)),
-    Problem("moving_many_names", 422, ("limit",)),
-    Problem("moving_unpacks_large", 422, ("size", "limit")),
-    Problem("moving_too_much", 422, ("limit",)),
-    Problem("moving_too_costly", 422),
-    Problem("moving_no_room", 503, ("need", "free")),
-    Problem("moving_not_stored", 503),
-    Problem("unknown_import_plan", 404),
     # ── the store ──
     Problem("lock_timeout", 503, ("operation", "held_seconds")),
     Problem("not_applied", 503),
@@ -389,6 +366,7 @@ _ROWS = (
     # ── the rest ──
     *CHAT_PROBLEMS,
     *MODEL_PROBLEMS,
+    *MOVING_PROBLEMS,
     Problem("temporary_failure", 503),
     Problem("needs_owner", 409),
     Problem("cookie_unchanged", 409),
