@@ -127,6 +127,7 @@ async def test_g2_the_request_itself_does_not_ask_a_page_that_lags(shoal: Shoal)
     await shoal.sandbox.do("faults/clear")
     await order_soon(shoal, order_id, quantity="1", status="refunding")  # the page was read
     await shoal.is_done()
+    await asyncio.sleep(0.2)  # longer than a page is taken to lag in these tests
     assert (await order_soon(shoal, order_id, status="refunding")).problem == "refund_asked"
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
@@ -222,7 +223,10 @@ async def test_g2_a_page_that_cannot_be_read_leaves_the_refund_open(owned: Owner
     assert (await owned.serve(503))["code"] == "order_page_unread"
     assert await owned.said() == []
     await owned.sandbox.do("faults/clear")
-    assert (await owned.serve())["status"] == "pending_ship"
+    await owned.door.client.post(
+        f"/cookies/shop/orders/{owned.order_id}/serve?wait=30", json={}
+    )  # it may go on already
+    await until_told(owned.said, [f"货 {owned.order_id}"])
 
 
 async def test_g2_a_shop_that_is_off_asks_no_page(owned: OwnersShop) -> None:

@@ -27,7 +27,7 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.orders.deliveries import Deliveries
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
-from shoal.orders.order_pages import OnRead, OrderPages
+from shoal.orders.order_pages import OnRead, OrderPages, PageRead
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
@@ -159,12 +159,12 @@ class Orders:
         if order.status == OrderStatus.REFUNDING:
             self.refunds.note(order)
             return
-        seen: Order | None = None
+        page: PageRead | None = None
         with begin_trace("order", account=self._account_id) as trace:
             async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
                 trace.step("turn")
                 if not self._pages.was_asked(order.order_id) or self._deliveries.waits_for_page(order.order_id):
-                    seen = await self._pages.look_up(order)
+                    page = await self._pages.read(order)
                 if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
                     await asyncio.sleep(PAGE_LAG_SECONDS)
                     await self._pages.look_up(order)
@@ -173,8 +173,8 @@ class Orders:
                     trace.step("shop")
                     await self._do_what_is_due(order, trace)
         self._pages.follow(order)
-        if seen is not None and seen.status == OrderStatus.REFUNDING:
-            self.refunds.note(seen)  # its page may lag behind the card
+        if page is not None and page.status == OrderStatus.REFUNDING:
+            self.refunds.note(page.order)  # it may lag behind the card
         is_group = order.group_price or order.status == OrderStatus.GROUP_PENDING
         if is_group or order.order_id in self._not_ready:
             self._not_ready.discard(order.order_id)
