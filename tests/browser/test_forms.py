@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+from collections.abc import Awaitable, Callable
 
+from playwright.async_api import Page, expect
+
+from browser.axe import findings
 from browser.conftest import Console, answering
 from standins import until
 
@@ -31,3 +34,137 @@ async def test_g20_a_text_above_its_length_is_told_while_it_is_typed(console: Co
     await expect(box).not_to_have_attribute("aria-invalid", "true")
     await page.locator("[data-test=save-rule]").click()
     await until(lambda: [len(rule.reply) for rule in console.door.account("afu").keywords] == [4_000])
+
+
+IN_SIGHT = """([field, foot]) => {
+  const box = element => element.getBoundingClientRect()
+  const [told, button, at] = [
+    box(foot.querySelector('[role=alert]')), box(foot.querySelector('button:last-of-type')), box(field),
+  ]
+  return {
+    beside: told.bottom <= button.top + 1 && button.top - told.bottom < 40 && told.height > 0,
+    onScreen: told.top >= 0 && button.bottom <= innerHeight,
+    field: at.top >= 0 && at.top < told.top,
+  }
+}"""
+"""Whether a sentence stands right above the buttons, all on the screen, and the field is not hidden below them."""
+
+
+async def _led_to(page: Page, field: str, sentence: str) -> None:
+    dialog = page.locator("dialog[open]")
+    await expect(dialog.locator("footer [role=alert]")).to_contain_text(sentence)
+    at = dialog.locator(f"[name={field}]")
+    await expect(at).to_be_focused()
+    seen = await page.evaluate(IN_SIGHT, [await at.element_handle(), await dialog.locator("footer").element_handle()])
+    assert seen == {"beside": True, "onScreen": True, "field": True}, (field, sentence)
+
+
+async def test_g20_what_a_form_refuses_stands_beside_its_button_and_leads_to_the_field(console: Console) -> None:
+    page = await console.page(RULES, viewport={"width": 390, "height": 844})
+    for width, height in ((390, 844), (1440, 900)):
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.locator("[data-test=add-rule]").click()
+        save = page.locator("[data-test=save-rule]")
+        await save.click()
+        await _led_to(page, "words", "关键词")
+        await page.locator("[name=words]").fill("长" * 201)
+        await save.click()
+        await _led_to(page, "part-0", "消息 1")
+        await page.locator("[name=part-0]").fill("嗯\n" * 30)
+        await page.locator("dialog[open] summary").click()
+        for _ in range(3):
+            await page.locator("[data-test=add-text]").click()
+        for place in (1, 2, 3):
+            await page.locator(f"[name=part-{place}]").fill("嗯\n" * 30)
+        await save.click()
+        await _led_to(page, "words", "200")
+        await page.locator("[name=words]").fill("(")
+        await page.get_by_role("button", name="正则").click()
+        await page.locator("[name=part-3]").focus()
+        await save.click()
+        await _led_to(page, "words", "(")
+        await page.locator("[name=words]").fill("好")
+        await expect(page.locator("dialog[open] footer [role=alert]")).to_have_count(0)
+        assert await findings(page) == []
+        await page.locator("dialog[open] footer button").first.click()
+
+    await page.locator("aside nav a[href$='/stock']").click()
+    await page.locator("[data-test=add-goods]").first.click()
+    await page.locator("[data-test=save-goods]").click()
+    await _led_to(page, "goods-name", "名称")
+
+
+async def test_g20_what_is_half_filled_is_not_lost_by_esc_a_tap_beside_it_back_or_a_reload(console: Console) -> None:
+    page = await console.page("/console/accounts/afu")
+    await page.locator("[data-tab=account-rules]").click()
+    dialog, question = page.locator("dialog[open]"), page.locator("[data-test=unsaved]")
+    words = page.locator("[name=words]")
+    ways: list[Callable[[], Awaitable[object]]] = [
+        page.go_back, lambda: page.keyboard.press("Escape"), lambda: page.mouse.click(5, 5),
+    ]  # fmt: skip
+    for way in ways:  # nothing is typed: it closes, and nothing else happens
+        await page.locator("[data-test=add-rule]").click()
+        await words.wait_for()
+        await way()
+        await expect(dialog).to_have_count(0)
+        await expect(page).to_have_url(f"{console.url}{RULES}")
+
+    async def kept() -> None:
+        await expect(question).to_be_visible()
+        await expect(page.locator("[data-test=keep-on]")).to_be_focused()
+        await page.locator("[data-test=keep-on]").click()
+        await expect(words).to_have_value("包邮")
+        await expect(page).to_have_url(f"{console.url}{RULES}")
+
+    await page.locator("[data-test=add-rule]").click()
+    await page.locator("[data-test=pick-items]").click()
+    await page.locator("dialog[open] .n-base-select-menu").wait_for()
+    await page.keyboard.press("Escape")  # ends the list of the chooser alone
+    await expect(page.locator("dialog[open] .n-base-select-menu")).to_be_hidden()
+    await words.fill("包邮")
+    for way in (*ways, dialog.locator("header button").click):
+        await way()
+        await kept()
+    await page.keyboard.press("Escape")
+    assert await findings(page) == []
+    await page.keyboard.press("Escape")  # a browser closes a dialog on the second one, whatever the page says
+    await page.keyboard.press("Escape")
+    await page.go_back()
+    await kept()
+    async with page.expect_event("dialog") as asked:
+        await page.evaluate("() => { setTimeout(() => location.reload()) }")
+    browsers_own = await asked.value
+    assert browsers_own.type == "beforeunload"
+    await browsers_own.dismiss()
+    await expect(words).to_have_value("包邮")
+
+    await page.go_back()
+    await page.locator("[data-test=discard]").click()
+    await expect(dialog).to_have_count(0)
+    await page.go_back()
+    await expect(page).to_have_url(f"{console.url}/console/accounts/afu")
+
+
+async def test_g20_each_form_in_a_dialog_asks_before_it_is_lost(console: Console) -> None:
+    page = await console.page("/console/accounts/afu/deliveries")
+
+    async def asks(button: str, field: str) -> None:
+        await page.locator(f"[data-test={button}]").first.click()
+        await page.locator(f"dialog[open] [name={field}]").fill("1")
+        await page.keyboard.press("Escape")
+        await page.locator("[data-test=discard]").click()
+        await expect(page.locator("dialog[open]")).to_have_count(0)
+
+    await asks("add-delivery", "spec")
+    await page.locator("aside nav a[href$='/stock']").click()
+    await asks("add-goods", "goods-name")
+    await page.locator("aside nav a[href$='/administration']").click()
+    await page.locator("[data-tab=admin-users]").click()
+    await asks("invite", "email")
+    await page.locator("[data-test=invite]").first.click()
+    await page.locator("[data-test=make-link]").click()
+    await page.locator("[data-test=secret]").wait_for()
+    await page.mouse.click(5, 5)  # the link is shown this once
+    await expect(page.locator("[data-test=unsaved]")).to_be_visible()
+    await page.locator("[data-test=keep-on]").click()
+    await expect(page.locator("[data-test=secret]")).to_be_visible()

@@ -116,12 +116,12 @@ def changed_values(
             raise InvalidInput(f"{name} is out of bounds", code="provider_number", field=name, least=least, most=most)
     url = checked_base_url(values["base_url"]) if values.get("base_url") else secrets.get("base_url", "")
     if not url:
-        raise InvalidInput("an address is needed", code="provider_url", limit=MOST_URL)
+        raise InvalidInput("an address is needed", code="provider_url", limit=MOST_URL, field="base_url")
     host = host_of(url)
     moved = before is not None and host != before["host"]
     key = checked_key(values["key"]) if values.get("key") is not None else secrets.get("key", "")
     if moved and secrets.get("key") and values.get("key") is None:
-        raise InvalidInput("the whole key is needed", code="provider_key", limit=MOST_KEY)
+        raise InvalidInput("the whole key is needed", code="provider_key", limit=MOST_KEY, field="key")
     consented = values.get("consented_host", "" if moved or before is None else before["consented_host"])
     if consented not in {"", host}:
         raise InvalidInput("this is not the host that is called", code="provider_consent", host=host)
@@ -161,7 +161,7 @@ def checked_base_url(url: str) -> str:
         usable = False
     plain = text.isascii() and text.isprintable() and " " not in text and "\\" not in text and len(text) <= MOST_URL
     if not usable or not plain or "@" in parts.netloc or "?" in text or "#" in text:
-        raise InvalidInput("no address of a provider", code="provider_url", limit=MOST_URL)
+        raise InvalidInput("no address of a provider", code="provider_url", limit=MOST_URL, field="base_url")
     return text.rstrip("/").removesuffix(_COMPLETIONS)
 
 
@@ -169,7 +169,7 @@ def checked_key(key: str) -> str:
     """Return a key that fits into a header; an empty one is none. Raises ``InvalidInput`` (``provider_key``)."""
     text = key.strip()
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > MOST_KEY:
-        raise InvalidInput("no key of a provider", code="provider_key", limit=MOST_KEY)
+        raise InvalidInput("no key of a provider", code="provider_key", limit=MOST_KEY, field="key")
     return text
 
 

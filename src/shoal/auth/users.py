@@ -318,7 +318,7 @@ def checked_email(email: str | None) -> str | None:
     """Return an e-mail address as it is stored; ``None`` for none. Raises ``InvalidInput`` (``bad_email``)."""
     address = _email(email)
     if address is not None and (len(address) > MAX_EMAIL_CHARACTERS or not _EMAIL.fullmatch(address)):
-        raise InvalidInput("this is no e-mail address", code="bad_email")
+        raise InvalidInput("this is no e-mail address", code="bad_email", field="email")
     return address
 
 

@@ -347,7 +347,7 @@ def checked_url(url: str) -> str:
         usable = False
     plain = url.isprintable() and " " not in url and "\\" not in url and len(url) <= MOST_URL
     if not usable or not plain or "@" in parts.netloc or parts.fragment:
-        raise InvalidInput("no address of a receiver", code="webhook_url", limit=MOST_URL)
+        raise InvalidInput("no address of a receiver", code="webhook_url", limit=MOST_URL, field="url")
     return url
 
 

@@ -78,7 +78,7 @@ class Channel:
     def check(self) -> None:
         """Raise ``InvalidInput`` for what cannot be stored."""
         if not self.name or len(self.name) > MOST_NAME:
-            raise InvalidInput("a channel has a name", code="bad_channel_name", limit=MOST_NAME)
+            raise InvalidInput("a channel has a name", code="bad_channel_name", limit=MOST_NAME, field="name")
         if self.quiet is not None:
             self.quiet.check()
 

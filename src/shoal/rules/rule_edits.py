@@ -37,6 +37,8 @@ MAX_ACCOUNT_WORDS = 20_000
 MAX_ITEM_IDS = 500
 MAX_SPANS = 20
 MAX_PARTS = 10
+SHOWN_CHARACTERS = 30
+"""So much of a keyword that is too long is shown in its refusal."""
 MAX_PRIORITY = 1_000
 MAX_DELAY_SECONDS = 300.0
 MAX_COOLDOWN_SECONDS = 7 * 24 * 3600
@@ -161,7 +163,7 @@ def words_of(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
             raise InvalidInput(
                 f"a word has at most {MAX_KEYWORD_CHARACTERS} characters",
                 code="keyword_too_long",
-                keyword=word[:MAX_KEYWORD_CHARACTERS],
+                keyword=f"{word[:SHOWN_CHARACTERS]}…",
                 keyword_limit=MAX_KEYWORD_CHARACTERS,
                 reply_limit=MAX_REPLY_CHARACTERS,
             )

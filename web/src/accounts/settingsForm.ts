@@ -1,11 +1,12 @@
 /** The form of a shop's settings: one draft of all fields, saved as one change, merged with changes by others. */
-import { computed, type InjectionKey, inject, onBeforeUnmount, onMounted, provide, ref, watch } from 'vue'
-import { onBeforeRouteLeave } from 'vue-router'
-import { type Account, type ChangeFacts, call, type HistoryRow, type Page, path, Refusal, why } from '../common/api'
+import { computed, type InjectionKey, inject, provide, ref, watch } from 'vue'
+import { type Account, type ChangeFacts, call, type HistoryRow, type Page, path, Refusal } from '../common/api'
 import { actorName, fieldName, valueText } from '../common/describe'
 import { useDraft } from '../common/drafts'
+import { asTrouble, type Trouble } from '../common/faults'
 import { useToasts } from '../common/toasts'
 import type { Culprit } from '../common/ui/ConflictNote.vue'
+import { useUnsaved } from '../common/unsaved'
 import { t } from '../i18n'
 import { useChanges } from './changes'
 import { useAccounts } from './store'
@@ -69,7 +70,7 @@ function createForm(account: () => Account) {
   const accounts = useAccounts()
   const toasts = useToasts()
   const busy = ref(false)
-  const problem = ref('')
+  const problem = ref<Trouble>('')
   const draft = useDraft(() => settingsOf(account().desired))
   const { mine, theirs, conflicts } = draft
   const note = useNotes(account, draft)
@@ -104,7 +105,7 @@ function createForm(account: () => Account) {
       toasts.done(t('account.saved', { id: accounts.nameOf(id) }), 'proxy' in body ? undefined : changes.undoing(facts))
     } catch (error) {
       if (error instanceof Refusal && error.status === 412) await merge(error)
-      else problem.value = why(error)
+      else problem.value = asTrouble(error)
     } finally {
       busy.value = false
     }
@@ -137,12 +138,7 @@ const FORM: InjectionKey<SettingsForm> = Symbol('settings form')
 export function provideSettingsForm(account: () => Account): SettingsForm {
   const form = createForm(account)
   provide(FORM, form)
-  const warn = (event: BeforeUnloadEvent): void => {
-    if (form.unsaved.value) event.preventDefault()
-  }
-  onMounted(() => window.addEventListener('beforeunload', warn))
-  onBeforeUnmount(() => window.removeEventListener('beforeunload', warn))
-  onBeforeRouteLeave(() => !form.unsaved.value || window.confirm(t('account.leave')))
+  useUnsaved(() => form.unsaved.value > 0)
   return form
 }
 

@@ -1,6 +1,7 @@
 /** The pages and their addresses. */
 import { createRouter, createWebHistory } from 'vue-router'
 import { useSession } from '../common/session'
+import { mayLeave } from '../common/unsaved'
 import { loadPages } from '../i18n'
 
 export const router = createRouter({
@@ -110,6 +111,16 @@ export const router = createRouter({
   ],
 })
 
+/** The next step is one of the browser's own buttons. It is told before the router's guards are called. */
+let isBack = false
+router.options.history.listen(() => {
+  isBack = true
+})
+router.beforeEach(async (to, from) => {
+  const step = { isBack, isSamePage: to.path === from.path }
+  isBack = false
+  return to.name === 'login' || (await mayLeave(step))
+})
 router.beforeEach((to) => {
   const session = useSession()
   if (!to.meta.open && !session.user) return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest'
 import type { Provider } from './shapes'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
-const { bodyOf, formOf, isWhole, limitIsIdle, standingOf } = await import('./providerForm')
+const { bodyOf, formOf, limitIsIdle, standingOf } = await import('./providerForm')
 
 const stored: Provider = {
   id: 7,
@@ -47,12 +47,8 @@ test('an emptied limit of money is sent as none, and 0 as 0', () => {
   expect(bodyOf({ ...formOf(stored), perDay: 0 }).fen_per_day).toBe(0)
 })
 
-test('a new one needs an address; an agent of one’s own no model', () => {
+test('a limit of money is idle without a price', () => {
   const form = { ...formOf(undefined), name: 'a', model: 'm', base_url: 'https://a.example/v1' }
-  expect(isWhole(form, true)).toBe(true)
-  expect(isWhole({ ...form, base_url: 'a.example' }, true)).toBe(false)
-  expect(isWhole({ ...form, model: '' }, true)).toBe(false)
-  expect(isWhole({ ...form, model: '', kind: 'agent' }, true)).toBe(true)
   expect(limitIsIdle({ ...form, perDay: 5 })).toBe(true)
   expect(limitIsIdle({ ...form, perDay: 5, priceOut: 1 })).toBe(false)
 })

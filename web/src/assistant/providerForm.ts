@@ -46,12 +46,6 @@ export function bodyOf(form: ProviderForm): Record<string, unknown> {
   }
 }
 
-/** Whether it may be saved. An agent of one's own needs no name of a model. */
-export function isWhole(form: ProviderForm, isNew: boolean): boolean {
-  if (!form.name.trim() || (form.kind === 'openai' && !form.model.trim())) return false
-  return !isNew || /^https?:\/\/\S+$/.test(form.base_url.trim())
-}
-
 /** A limit of money that no call ever reaches, for every call counts as free. */
 export const limitIsIdle = (form: ProviderForm): boolean => Boolean(form.perDay) && !form.priceIn && !form.priceOut
 

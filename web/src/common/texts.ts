@@ -84,11 +84,13 @@ const zh = {
     what: '问题',
     moreRows: '还有 {n} 处',
   },
+  missing: '请填写“{field}”。',
   limit: { counted: '{now} / {most} 字', over: '超出 {n} 个字，最多 {most} 个字。' },
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
     shownBefore: '已经完成，但带有密钥的响应丢失了，密钥不会再次显示。请刷新页面，删除刚创建的内容，再重新创建。',
+    shape: '服务器不接受填写的内容：{why}',
     notFound: '页面不存在',
     notFoundText: '地址可能输入有误，或店铺已被删除。',
     home: '回到总览',
@@ -183,6 +185,7 @@ const en: Texts<typeof zh> = {
     what: 'Problem',
     moreRows: '{n} more',
   },
+  missing: 'Fill in “{field}”.',
   limit: {
     counted: '{now} / {most}',
     over: '{n} character too many; at most {most}. | {n} characters too many; at most {most}.',
@@ -194,6 +197,7 @@ const en: Texts<typeof zh> = {
       'Unexpected response from the server ({status}). Reload the page; if it happens again, check the server log.',
     shownBefore:
       'It was done, but the response with the secret got lost, and a secret is shown only once. Reload the page, remove what was made, and make it again.',
+    shape: 'The server refuses this input: {why}',
     notFound: 'Page not found',
     notFoundText: 'The address may be wrong, or the shop was removed.',
     home: 'Go to the overview',

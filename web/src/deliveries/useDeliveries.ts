@@ -12,6 +12,7 @@ import {
   path,
   why,
 } from '../common/api'
+import { asTrouble, type Trouble } from '../common/faults'
 import { useToasts } from '../common/toasts'
 import { t } from '../i18n'
 import { withRule } from './deliveries'
@@ -27,7 +28,7 @@ export function useDeliveries(account: () => Account) {
   const checking = ref(false)
   /** While a rule of the form is being saved, and why it was not. */
   const busy = ref(false)
-  const refused = ref('')
+  const refused = ref<Trouble>('')
   let asked = 0
 
   async function load(): Promise<void> {
@@ -66,7 +67,7 @@ export function useDeliveries(account: () => Account) {
       await load()
       return true
     } catch (error) {
-      refused.value = why(error)
+      refused.value = asTrouble(error)
       return false
     } finally {
       busy.value = false

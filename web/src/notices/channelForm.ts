@@ -61,10 +61,6 @@ export function sentFields(service: NoticeService, fields: Readonly<Record<strin
   return Object.fromEntries(known.filter(([, value]) => value))
 }
 
-/** Whether everything that the service needs is written. */
-export const isFilled = (service: NoticeService, fields: Readonly<Record<string, string>>): boolean =>
-  service.fields.every((field) => field.optional || field.default || (fields[field.name] ?? '').trim())
-
 /** What of a form belongs to the channel itself. */
 export const channelValues = ({ name, language, quiet, least, buyer_words }: Form) => ({
   name: name.trim(),

@@ -15,6 +15,8 @@ const zh = {
     copied: '已复制',
     select: '已选中，请按 Ctrl+C 复制',
     download: '下载',
+    saved: '已下载',
+    leaving: '还没有复制。关闭后无法再查看。',
     text: '只显示这一次，关闭后无法再查看。',
   },
   me: {
@@ -130,6 +132,8 @@ const en: Texts<typeof zh> = {
     copied: 'Copied',
     select: 'Selected. Press Ctrl+C to copy',
     download: 'Download',
+    saved: 'Downloaded',
+    leaving: 'Not copied yet. After closing, you can’t view it again.',
     text: 'Shown only once. You can’t view it again.',
   },
   me: {
