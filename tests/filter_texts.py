@@ -66,6 +66,12 @@ def _link(rng: Random) -> str:
     return host.replace(".", rng.choice((" . ", "点", "。", "."))) + ("/a" if form == 2 else "")
 
 
+def links(count: int) -> list[str]:
+    """Return links to other places than the site, as sellers write them."""
+    rng = Random("links")
+    return [_link(rng) for _ in range(count)]
+
+
 def _price(rng: Random) -> str:
     yuan = rng.randrange(1, FLOOR_FEN // 100)
     numeral = "十" if yuan == 10 else ("十" if yuan > 10 else "") + CHINESE[0][yuan % 10]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person
+from filter_texts import HARMLESS, links
 from shoal.clock import now_ms
 from standins import until
 
@@ -26,7 +27,7 @@ async def desired(door: Door) -> Any:
 async def test_they_are_stored_in_one_form_and_undone(door: Door) -> None:
     before = await desired(door)
     filters = [before[f"filter_{name}"] for name in ("contacts", "links", "patterns")]
-    assert filters == [True, False, ""], "a new shop lets no contact out, and all else"
+    assert filters == [True, True, ""], "a new shop lets no contact and no link out, and all else"
     done = await put(
         door, opening_hours="1-5 9:00-18:00\n6 10:00-02:00", holidays="2026-10-01/2026-10-07, 2027-01-01",
         handoff_words=" 真人 \n\n真人\n人工", filter_patterns="刷单\n刷单", price_floor_fen=990,
@@ -37,6 +38,19 @@ async def test_they_are_stored_in_one_form_and_undone(door: Door) -> None:
     assert (after["handoff_words"], after["filter_patterns"], after["price_floor_fen"]) == ("真人\n人工", "刷单", 990)
     await door.call("POST", f"/history/{done['rev']}/undo")
     assert await desired(door) == before
+
+
+async def test_g14_a_new_shop_lets_no_link_out_until_its_owner_says_so(door: Door) -> None:
+    path = "/cookies/shop/filter/try"
+    let_out = [
+        text for text in links(40)
+        if not (await door.call("POST", path, json={"text": f"您好，在这里下载：{text}"}))["filtered_words"]
+    ]  # fmt: skip
+    assert let_out == []
+    for text in HARMLESS:
+        assert await door.call("POST", path, json={"text": text}) == {"filtered_words": []}, text
+    await put(door, filter_links=False)
+    assert await door.call("POST", path, json={"text": "https://example.com"}) == {"filtered_words": []}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.transport import Message, Outcome, Sent
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import grants, users
@@ -222,6 +222,33 @@ async def test_g11_the_sixth_shop_that_parks_within_a_minute_is_told_soon_and_a_
     assert sum(int(title.split()[0]) for title in told if title.endswith(" notices")) == 74
     begun = [state for phase, state in await teller.states() if phase == "begin"]
     assert begun == ["sent"] * len(names)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("kind", [kind for kind, policy in POLICIES.items() if policy.has_end and not policy.hold_ms])
+async def test_g17_a_trouble_of_a_second_is_not_told_and_one_of_seconds_is(
+    database: Database, clock: Clock, teller: Teller, owner: int, kind: IncidentKind
+) -> None:
+    """While the planner did not look: what ended within five seconds by then is not reported, whatever its kind."""
+    await a_channel(database, owner)
+
+    def trouble() -> Opening:
+        subject = account_subject("shop")
+        return Opening(subject=subject, kind=kind, at_ms=clock(), account_id="shop", detail="risk_control")
+
+    for seconds in (1, 4):
+        begun = trouble()
+        await teller.happens(begun)
+        clock.now += seconds * 1000
+        await teller.ends(begun)
+        await teller.after(HOUR, every=MINUTE)
+        assert teller.transport.messages == [], seconds
+    begun = trouble()
+    await teller.happens(begun)
+    clock.now += 6_000
+    await teller.ends(begun)
+    await teller.after(HOUR, every=MINUTE)
+    assert await teller.states() == [("begin", "sent")], "its end stands in it"
 
 
 async def test_it_is_reminded_once_after_a_day(database: Database, clock: Clock, teller: Teller, owner: int) -> None:

@@ -6,9 +6,13 @@ from collections import defaultdict
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import insert, select, update
 
 from shoal.accounts.account import AccountState
+from shoal.accounts.positions import Position
+from shoal.events.posted_bodies import store_bodies
+from shoal.events.stored_events import read_after
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.orders.order_status import OrderStatus
 from shoal.storage.database import Database
@@ -123,6 +127,17 @@ async def test_g11_an_event_that_is_posted_again_has_the_same_body_whatever_happ
     assert {name[0] for name in bodies} == set("csmoi")
     assert {name: len(seen) for name, seen in bodies.items()} == dict.fromkeys(bodies, 1)
     assert len(poster.receiver.bodies) > 3 * len(bodies)
+
+
+async def test_g11_of_two_webhooks_that_post_an_event_at_once_both_post_the_body_that_was_stored_first(
+    poster: Poster, life: Life
+) -> None:
+    entry = {"account_id": "a", "order_id": "7", "status": "", "at_ms": 5}
+    await life.writes(insert(order_events).values(entry))
+    (read,) = await poster.database.read(partial(read_after, after=Position(0, orders=0), limit=9, kinds=["order"]))
+    later = replace(read, facts={**read.facts, "amount": "9.90"})
+    (first,) = (await poster.database.write(partial(store_bodies, events=[read]))).values()
+    assert await poster.database.write(partial(store_bodies, events=[later])) == {read.id: first}
 
 
 async def test_g11_a_message_of_ours_is_the_same_event_before_and_after_a_person_is_seen_to_have_written_it(

@@ -18,6 +18,8 @@ from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.notices.incident_history import IncidentHistory
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, open_incidents
 from shoal.storage.notice_tables import incidents, webhook_attempts, webhooks
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
@@ -205,6 +207,29 @@ async def test_a_share_that_is_taken_back_ends_its_events_at_once(poster: Poster
     poster.restart()
     await poster.now()
     assert poster.receiver.arrived == [*arrived, "a2", "a3"]
+
+
+async def test_g17_what_is_of_no_shop_is_posted_to_whom_it_concerns_and_nobody_else(poster: Poster) -> None:
+    """Of the server to administrators, of a user to that user; neither to the webhooks of the others."""
+    admin = users.update().where(users.c.id == 1).values(role="admin")
+    await poster.database.write(lambda connection: connection.execute(admin).rowcount)
+    got: dict[int, list[str]] = {}
+    openings = [
+        Opening(subject="server", kind=IncidentKind.BACKUP_FAILED, at_ms=5),
+        Opening(subject="user:2", kind=IncidentKind.NEW_ADDRESS, at_ms=6, user_id=2),
+        Opening(subject="user:1", kind=IncidentKind.NEW_ADDRESS, at_ms=7, user_id=1),
+        Opening(subject="account:c", kind=IncidentKind.PARKED, at_ms=8, account_id="c", detail="kicked_out"),
+    ]
+    for user_id in (1, 2):
+        number = await poster.webhook(user_id, kinds=["incident"])
+        if user_id == 1:
+            await poster.database.write(lambda connection: open_incidents(connection, openings))
+        await poster.store.replay(user_id, number, from_ms=0)
+        poster.receiver.calls.clear()
+        await poster.now()
+        got[user_id] = sorted(f"{data['kind']} {data['opened_at_ms']}" for _, _, data, _ in poster.receiver.calls)
+        await poster.store.remove(user_id, number)
+    assert got == {1: ["backup_failed 5", "new_address 7"], 2: ["new_address 6", "parked 8"]}
 
 
 async def test_a_user_who_is_deactivated_gets_nothing(poster: Poster) -> None:

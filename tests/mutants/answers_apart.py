@@ -11,6 +11,14 @@ _WAY = f"{_APART}test_made_up_texts_leave_by_no_way"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
+        "the filter refuses the floor price itself",
+        "rules/output_filter.py",
+        "if fen < self._floor_fen",
+        "if fen <= self._floor_fen",
+        "tests/unit/rules/test_output_filter.py::"
+        "test_g17_the_lowest_price_itself_may_be_said_and_a_fen_less_may_not[2000-20]",
+    ),
+    one(
         "rules, item replies and default texts are not filtered",
         "messages/replies.py",
         "return filtered(account, Choice(asked, answer, decision, answer.rule_id or answer.source.value))",

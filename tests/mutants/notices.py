@@ -89,6 +89,27 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_SENDER}test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one",
     ),
     one(
+        "a trouble of a second is told",
+        "notices/planner.py",
+        'row["closed_at_ms"] < max(from_ms, row["opened_at_ms"] + SHORTEST_MS)',
+        'row["closed_at_ms"] < from_ms',
+        f"{_TOLD}test_g17_a_trouble_of_a_second_is_not_told_and_one_of_seconds_is[parked-sqlite]",
+    ),
+    one(
+        "the sixth of a minute waits for the minute to end",
+        "notices/plans.py",
+        "return max(sent) + FIRST_DIGEST_MS",
+        "return min(sent) + GROUP_MS",
+        "tests/unit/notices/test_plans.py::test_g11_the_sixth_shop_that_parks_within_a_minute_is_told_at_once",
+    ),
+    one(
+        "a digest of one is sent as a single notice",
+        "notices/notice_rows.py",
+        "if choice.is_digest else choice.send[0]",
+        "if len(choice.send) > 1 else choice.send[0]",
+        f"{_TOLD}test_g11_the_sixth_shop_that_parks_within_a_minute_is_told_soon_and_a_storm_is_few_messages[sqlite]",
+    ),
+    one(
         "a bot signs with the words in each other's place",
         "notices/services.py",
         '_signature(f"{moment}\\n{secret}", "")',

@@ -31,6 +31,16 @@ NO_MODEL = {
 """What a shop of before 0026 has: no word goes to a language model."""
 
 
+async def test_g14_a_shop_that_was_there_lets_the_links_out_that_it_did(tmp_path: Path) -> None:
+    """Those of the release: nothing that their owners send stops, though a new shop holds links back."""
+    lay("v0.1.0", tmp_path / "data")
+    async with Database(tmp_path / "data") as database:
+        vault = await open_vault(database, tmp_path / "key", secret_key=KEY)
+        found = (await DBManager(database, vault).load()).accounts
+    assert found
+    assert {account.filter_links for account in found.values()} == {False}
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_upgrade_turns_a_switch(name: str, tmp_path: Path) -> None:
     lay(name, tmp_path / "data")
@@ -42,6 +52,8 @@ async def test_no_upgrade_turns_a_switch(name: str, tmp_path: Path) -> None:
                 switch: rng.random() < 0.5 for switch in SWITCHES if switch in columns and switch != "enabled"
             }
             values |= {"enabled": False}
+            if "filter_links" in columns:
+                values |= {name: rng.random() < 0.5 for name in ("filter_contacts", "filter_links")}
             if "ai_mode" in columns:
                 values |= {"ai_mode": rng.choice(list(ModelMode)).value, "ai_disclosure": rng.random() < 0.5}
             names = ", ".join(f"{switch} = ?" for switch in values)

@@ -19,7 +19,7 @@ MAX_TEXT_CHARACTERS: Final = 4_000
 MAX_FLOOR_FEN: Final = 100_000_000
 
 OF_NEW_SHOPS: Final[Mapping[str, Any]] = MappingProxyType(
-    {"filter_contacts": True, "handoff_words": DEFAULT_WORDS, "handoff_reply": DEFAULT_REPLY}
+    {"filter_contacts": True, "filter_links": True, "handoff_words": DEFAULT_WORDS, "handoff_reply": DEFAULT_REPLY}
 )
 """What a shop that is added begins with. One that was there before, or comes from another system, has none of it:
 nothing that its owner sends stops by itself."""

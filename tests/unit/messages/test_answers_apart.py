@@ -32,10 +32,10 @@ async def pause_reasons(shop: OneShop) -> list[str]:
     return [pause.reason.value for pause in await Takeovers(shop.database).active(["shop"])]
 
 
-async def test_a_new_shop_holds_back_contact_details_and_hands_off(shop: OneShop) -> None:
+async def test_a_new_shop_holds_back_contact_details_and_links_and_hands_off(shop: OneShop) -> None:
     await shop.add()
     account = shop.manager.account("shop")
-    assert (account.filter_contacts, account.filter_links, account.price_floor_fen) == (True, False, None)
+    assert (account.filter_contacts, account.filter_links, account.price_floor_fen) == (True, True, None)
     assert account.handoff_words == "人工\n转人工"
 
 

@@ -22,6 +22,16 @@ def test_2000_made_up_texts_are_all_found() -> None:
     assert missed == []
 
 
+@pytest.mark.parametrize(("floor_fen", "price"), [(2_000, "20"), (1_999, "19.99"), (100, "1"), (123_400, "1234")])
+def test_g17_the_lowest_price_itself_may_be_said_and_a_fen_less_may_not(floor_fen: int, price: str) -> None:
+    floor = OutputFilter(contacts=False, links=False, patterns="", floor_fen=floor_fen)
+    less, more = (f"{(floor_fen + step) / 100:.2f}" for step in (-1, 1))
+    for form in ("{}元", "¥{}", "最低{}块", "{}RMB"):
+        assert floor.words_in([form.format(price)]) == (), form
+        assert floor.words_in([form.format(more)]) == (), form
+        assert floor.words_in([form.format(less)]), form
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_sellers_usually_say_passes(text: str) -> None:
     assert FULL.words_in([text]) == ()
