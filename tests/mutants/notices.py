@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutants.catalogue import Noticed, one
 
 _TOLD = "tests/contract/test_notices.py::"
+_STORM = "tests/contract/test_notice_storms.py::"
 _TROUBLE = "tests/contract/test_notices_in_trouble.py::"
 _LIFE = "tests/contract/test_channel_life.py::"
 _ASKED = "tests/contract/test_notices_asked_for.py::"
@@ -93,7 +94,7 @@ NOTICED: tuple[Noticed, ...] = (
         "notices/planner.py",
         'row["closed_at_ms"] < max(from_ms, row["opened_at_ms"] + SHORTEST_MS)',
         'row["closed_at_ms"] < from_ms',
-        f"{_TOLD}test_g17_a_trouble_of_a_second_is_not_told_and_one_of_seconds_is[parked-sqlite]",
+        f"{_STORM}test_g17_a_trouble_of_a_second_is_not_told_and_one_of_seconds_is[parked-sqlite]",
     ),
     one(
         "the sixth of a minute waits for the minute to end",
@@ -107,7 +108,7 @@ NOTICED: tuple[Noticed, ...] = (
         "notices/notice_rows.py",
         "if choice.is_digest else choice.send[0]",
         "if len(choice.send) > 1 else choice.send[0]",
-        f"{_TOLD}test_g11_the_sixth_shop_that_parks_within_a_minute_is_told_soon_and_a_storm_is_few_messages[sqlite]",
+        f"{_STORM}test_g11_the_sixth_shop_that_parks_within_a_minute_is_told_soon_and_a_storm_is_few_messages[sqlite]",
     ),
     one(
         "a bot signs with the words in each other's place",
