@@ -44,7 +44,7 @@ async def test_signing_in_and_out_and_a_new_password_are_noted(tmp_path: Path) -
             ("sign_out", "ok", "admin", 1),
         ]
         assert "nobody at all" not in (await door.client.get("/security-log")).text
-        [row] = await noted(door, kind="sign_in", outcome="ok", person="admin")
+        [row] = await noted(door, kind="sign_in", outcome="ok", user="admin")
         assert (row["actor"], row["origin"], row["account"]) == ("user:admin", "api 127.0.0.1", None)
 
 

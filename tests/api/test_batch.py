@@ -93,8 +93,8 @@ async def test_a_condition_is_refused_rather_than_passed_over(door: Door) -> Non
 
 async def test_an_atomic_batch_has_a_limit(door: Door) -> None:
     sent = {"updates": {f"shop{number}": True for number in range(501)}}
-    body = await door.call("PUT", "/cookies/status", 404, params={"mode": "atomic"}, json=sent)
-    assert body["code"] == "unknown_account"
+    body = await door.call("PUT", "/cookies/status", 422, params={"mode": "atomic"}, json=sent)
+    assert (body["code"], body["params"]) == ("batch_too_large", {"limit": 500})
     many = {f"shop{number}": True for number in range(501)}
     for dry_run in (True, False):
         with pytest.raises(InvalidInput) as caught:

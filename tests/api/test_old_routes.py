@@ -176,7 +176,7 @@ AFTER = {"DELETE /message-notifications/account/{cid}": "POST /message-notificat
 MADE_BY = {"/cards": "card_id", "/delivery-rules": "rule_id", "/notification-channels": "channel_id"}
 
 
-def _rows() -> dict[str, str]:
+def rows_of_older_routes() -> dict[str, str]:
     """What the table says of each route, with the names that Shoal's routes have in their paths."""
     table = PAGE.read_text(encoding="utf-8").partition("<!-- old routes")[2].partition("<!-- end of old routes")[0]
     rows = {
@@ -211,7 +211,7 @@ async def _call(door: Door, target: str, body: Any, names: dict[str, str]) -> ht
 
 
 def test_the_table_names_every_route_of_the_older_system_and_each_is_there() -> None:
-    rows = _rows()
+    rows = rows_of_older_routes()
     assert len(rows) == 129
     there = {
         (method, re.sub(r"{\w+}", "{}", route.path))
@@ -230,7 +230,7 @@ async def test_each_route_of_the_older_system_is_answered_as_the_table_says(
         return {ITEM: "月卡"}
 
     monkeypatch.setattr(ItemLists, "of", titles)
-    rows = _rows()
+    rows = rows_of_older_routes()
     by_answer = {word: {target for target, answered in rows.items() if answered == word} for word in rows.values()}
     assert SERVED.keys() == by_answer["served"]
     assert EMPTY.keys() == by_answer["empty"]

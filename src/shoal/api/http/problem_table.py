@@ -328,6 +328,8 @@ _ROWS = (
     Problem("proxy_untrusted", 503),
     Problem("proxy_no_route", 503),
     Problem("batch_too_large", 422, ("limit",)),
+    Problem("unknown_parameter", 422, ("name", "near", "taken")),
+    Problem("unknown_parameter/near", 422, ("name", "near", "taken")),
     Problem("bad_tag", 422),
     Problem("bad_cursor", 422),
     Problem("bad_span", 422, ("limit",)),

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from shoal.accounts.status_batch import BatchResult
+from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, leave_open
 from shoal.api.http.openapi_errors import CHANGING
@@ -87,9 +87,11 @@ async def batch_update_cookie_status(
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
+    atomic = mode == "atomic"
+    if atomic:
+        StatusBatch.require_size(body.updates)
     refused = await accounts_refused(server, who, body.updates)
     mine = {name: enabled for name, enabled in body.updates.items() if name not in refused}
-    atomic = mode == "atomic"
     if atomic and refused:
         raise first_refusal(refused)
     results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)

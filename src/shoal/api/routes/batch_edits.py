@@ -14,7 +14,7 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.edits import Edit
 from shoal.accounts.journal import PARTS, differences
-from shoal.accounts.status_batch import BatchResult
+from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.api.http.caller import AcceptLanguage, TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, leave_open
 from shoal.api.http.openapi_errors import CHANGING
@@ -90,14 +90,15 @@ async def edit_accounts(
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
-    names = list(dict.fromkeys(body.accounts))
+    names, atomic = list(dict.fromkeys(body.accounts)), mode == "atomic"
+    if atomic:
+        StatusBatch.require_size(names)
     parts = await _parts(server, who, body, caller, len(names))
     refused: dict[str, Any] = dict(await accounts_refused(server, who, names))
     wanted = {name: shared_edits.combined(parts) for name in names if name not in refused}
     if body.deliveries is not None:
         refused |= await _without_goods(server, caller, wanted)
         wanted = {name: edit for name, edit in wanted.items() if name not in refused}
-    atomic = mode == "atomic"
     if atomic and refused:
         raise first_refusal(refused)
     if dry_run:
