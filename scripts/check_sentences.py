@@ -30,6 +30,7 @@ from shoal.goods.imports import SAME_FILE
 from shoal.goods.suppliers import Meaning
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
+from shoal.maintenance.moving.contract import reported_codes
 from shoal.maintenance.moving.old_shop import Fate, Source
 from shoal.maintenance.moving.plan import Kind
 from shoal.maintenance.moving.run_store import RunState
@@ -146,6 +147,8 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
     """Return a line for each fault."""
     nodes = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, _LOOKED_AT)]
     asked, built, strings = _uses(nodes)
+    strings |= reported_codes()
+    asked |= {f"moving.odd.{code}" for code in reported_codes()}
     return [
         *(f"{key}: only in Chinese" for key in sorted(zh.keys() - en.keys())),
         *(f"{key}: only in English" for key in sorted(en.keys() - zh.keys())),

@@ -192,12 +192,12 @@ async def _start(url: str | None, run_id: int, *, yes: bool, as_json: bool) -> N
         answer = await client.call("POST", "imports", str(run_id), "start", body={"old_system_stopped": True})
     if as_json:
         typer.echo(json.dumps(answer["items"], ensure_ascii=False, indent=2))
-    failed = [one for one in answer["items"] if one["problem"]]
+    off = [one for one in answer["items"] if one["problem"]]
     if not as_json:
-        typer.echo(words("cli.imports.started", count=len(answer["items"]) - len(failed)))
-        for one in failed:
+        typer.echo(words("cli.imports.started", count=len(answer["items"]) - len(off)))
+        for one in off:
             typer.echo(words("cli.imports.not_started", name=printable(one["name"]), why=one["problem"]))
-    if failed:
+    if any(one["outcome"] != "stays_off" for one in off):
         raise typer.Exit(1)
 
 
@@ -230,14 +230,16 @@ def _publish(seen: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(f"  [{fate}] {printable(row['table'])} {printable(row['row'])}: {row['detail']}")
     if len(seen["rows"]) > _SHOWN:
         typer.echo(words("cli.imports.more_rows", count=len(seen["rows"]) - _SHOWN))
-    if seen["was_on"]:
-        names = ", ".join(printable(one["name"]) for one in seen["was_on"])
-        typer.echo(words("cli.imports.was_on", count=len(seen["was_on"]), names=names))
+    if starting := [printable(one["name"]) for one in seen["was_on"] if not one["stays_off"]]:
+        typer.echo(words("cli.imports.was_on", count=len(starting), names=", ".join(starting)))
+    for one in seen["was_on"]:
+        if one["stays_off"]:
+            typer.echo(words("cli.imports.not_started", name=printable(one["name"]), why=one["stays_off"]))
     if "state" not in seen:
         typer.echo(words("cli.imports.nothing_stored"))
     elif seen["state"] == "stopped":
         typer.echo(words("cli.imports.stopped"), err=True)
-    elif seen["was_on"] and seen["turned_on_at"] is None:
+    elif starting and seen["turned_on_at"] is None:
         typer.echo(words("cli.imports.start_hint", id=seen["id"]))
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, func, not_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, literal, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.accounts.events import MessageEvent
@@ -188,13 +188,19 @@ def decided_before(connection: Connection, account_id: str, message_ids: Sequenc
     return frozenset(row.message_id for row in connection.execute(query) if row.handled)
 
 
-def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> bool:
-    """Record the chat's once-only reply. Return whether it had none before."""
-    columns = [once_replies.c.account_id, once_replies.c.chat_id]
+def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int, *, buyer_id: str = "") -> bool:
+    """Record the chat's once-only reply. Return whether neither it nor its buyer had one before.
+
+    Rows with a buyer's id come from another system, which noted it there instead of the chat's.
+    """
+    columns = [once_replies.c.account_id, once_replies.c.chat_id, once_replies.c.at_ms]
+    mine = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == buyer_id)
+    values = (literal(value, column.type) for value, column in zip((account_id, chat_id, at_ms), columns, strict=True))
+    new = select(*values).where(~exists().where(mine))
     statement = (
         insert_or(connection, once_replies)
-        .values(account_id=account_id, chat_id=chat_id, at_ms=at_ms)
-        .on_conflict_do_nothing(index_elements=columns)
+        .from_select(columns, new)
+        .on_conflict_do_nothing(index_elements=columns[:2])
         .returning(once_replies.c.chat_id)
     )
     return connection.execute(statement).first() is not None

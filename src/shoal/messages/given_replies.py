@@ -29,7 +29,7 @@ def give(connection: Connection, account: Account, choice: Choice, now_ms: int) 
     """Count the answer as sent, in the caller's transaction. Return ``False`` when it was sent before."""
     chat_id = choice.asked.chat_id
     if choice.source is AnswerSource.DEFAULT_REPLY:
-        return first_once(connection, account.id, chat_id, now_ms)
+        return first_once(connection, account.id, chat_id, now_ms, buyer_id=choice.asked.buyer_id)
     if paused_until(connection, account.id, chat_id, now_ms) is not None:
         return False
     if choice.source is AnswerSource.HANDOFF:

@@ -61,7 +61,11 @@ def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
     ):
         held = intended.once_held
     held = held or _limited(connection, intended)
-    if held is None and intended.once and not first_once(connection, account_id, chat_id, now_ms):
+    if (
+        held is None
+        and intended.once
+        and not first_once(connection, account_id, chat_id, now_ms, buyer_id=intended.buyer_id)
+    ):
         held = Decision.SAID_ONCE
     if held is None and intended.hands_off:
         hand_off(connection, account_id, chat_id, now_ms, detail=BY_MODEL if intended.by_model else "")

@@ -15256,7 +15256,7 @@ export interface components {
              * Outcome
              * @enum {string}
              */
-            outcome: "on" | "was_on" | "gone" | "failed";
+            outcome: "on" | "was_on" | "gone" | "stays_off" | "failed";
             /** Problem */
             problem: string | null;
         };
@@ -16809,6 +16809,8 @@ export interface components {
         /**
          * WasOnShape
          * @description Something that was on in the other system and comes switched off.
+         *
+         *     `stays_off`: why it is not turned on with the rest. Its owner decides, and turns it on.
          * @example {
          *       "id": "afu",
          *       "kind": "accounts",
@@ -16822,6 +16824,8 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+            /** Stays Off */
+            stays_off: string | null;
         };
         /**
          * WebhookBody

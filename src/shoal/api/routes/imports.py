@@ -84,6 +84,7 @@ async def plan_import(
     request: Request,
     server: TheServer,
     me: Mover,
+    language: TheLanguage,
     *,
     name: Annotated[str, Query(max_length=200, description="The file's name.")] = "",
     only_user: Annotated[str, Query(max_length=200, description="Take only what is of this user there.")] = "",
@@ -103,13 +104,13 @@ async def plan_import(
 
     async with server.moving_uploads.taken(me.id, _blocks(request)) as path:
         plan, size = await while_here(request, planned(path))
-    return plan_shape(server.moving_plans.keep(me.id, name, plan, size=size, home=plan_home(server)))
+    return plan_shape(server.moving_plans.keep(me.id, name, plan, size=size, home=plan_home(server)), language)
 
 
 @routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404, 422, 503))
-async def get_import_plan(plan_id: PlanId, server: TheServer, me: Mover) -> ImportPlan:
+async def get_import_plan(plan_id: PlanId, server: TheServer, me: Mover, language: TheLanguage) -> ImportPlan:
     """Return what a file would bring."""
-    return await with_plan(server, me, PLAN, ImportPlan, plan_id)
+    return await with_plan(server, me, PLAN, ImportPlan, plan_id, language=language.value)
 
 
 @routes.get("/imports/plans/{plan_id}/rows", summary="List rows of a plan", responses=problems(401, 403, 404, 422, 503))

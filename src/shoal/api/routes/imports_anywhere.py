@@ -65,7 +65,8 @@ def _node_of(plan_id: str) -> str:
 
 
 async def _plan(server: Server, me: User, asked: dict[str, Any]) -> ImportPlan:
-    return plan_shape(server.moving_plans.get(me.id, str(asked["plan"])))
+    language = Language(asked.get("language", Language.ZH))  # a server of before asks without it
+    return plan_shape(server.moving_plans.get(me.id, str(asked["plan"])), language)
 
 
 async def _rows(server: Server, me: User, asked: dict[str, Any]) -> ImportRows:

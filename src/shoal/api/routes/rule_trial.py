@@ -211,7 +211,8 @@ def _held_back_by(
         ),
     )
     if held is None and account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY:
-        was_sent = exists().where(once_replies.c.account_id == account.id, once_replies.c.chat_id == asked.chat_id)
+        had = once_replies.c.chat_id.in_([asked.chat_id, asked.buyer_id])
+        was_sent = exists().where(once_replies.c.account_id == account.id, had)
         held = Decision.SAID_ONCE if connection.scalar(select(was_sent)) else None
     return held
 

@@ -20,10 +20,10 @@ from shoal.maintenance.moving.run_store import Run, RunState
 FateShape = Literal["taken", "changed", "skipped", "waiting", "known"]
 SourceShape = Literal["legacy", "autoagent", "ydisks"]
 StateShape = Literal["running", "done", "stopped"]
-OutcomeShape = Literal["on", "was_on", "gone", "failed"]
+OutcomeShape = Literal["on", "was_on", "gone", "stays_off", "failed"]
 
 _COUNTS = [{"kind": "rules", "taken": 120, "changed": 2, "skipped": 1, "waiting": 0, "known": 0}]
-_WAS_ON = [{"kind": "accounts", "id": "afu", "name": "afu"}]
+_WAS_ON = [{"kind": "accounts", "id": "afu", "name": "afu", "stays_off": None}]
 _PLAN: dict[str, Any] = {
     "plan_id": "kQ3yXw0N9m2bV7aP", "source": "legacy", "file_name": "xianyu_data.db", "counts": _COUNTS,
     "was_on": _WAS_ON, "oddities": 3,
@@ -50,12 +50,16 @@ class KindCounts(BaseModel):
 
 
 class WasOnShape(BaseModel):
-    """Something that was on in the other system and comes switched off."""
+    """Something that was on in the other system and comes switched off.
+
+    `stays_off`: why it is not turned on with the rest. Its owner decides, and turns it on.
+    """
 
     model_config = example(**_WAS_ON[0])
     kind: str
     id: str
     name: str
+    stays_off: str | None
 
 
 class ImportPlan(BaseModel):
@@ -145,7 +149,7 @@ class StartedOne(BaseModel):
 class StartedAll(BaseModel):
     """What became of each."""
 
-    model_config = example(items=[{**_WAS_ON[0], "outcome": "on", "problem": None}])
+    model_config = example(items=[{"kind": "accounts", "id": "afu", "name": "afu", "outcome": "on", "problem": None}])
     items: list[StartedOne]
 
 
@@ -156,7 +160,7 @@ class PlanForgotten(BaseModel):
     msg: str = "forgotten"
 
 
-def plan_shape(kept: KeptPlan) -> ImportPlan:
+def plan_shape(kept: KeptPlan, language: Language) -> ImportPlan:
     """Return a plan as JSON."""
     plan = kept.plan
     return ImportPlan(
@@ -164,7 +168,7 @@ def plan_shape(kept: KeptPlan) -> ImportPlan:
         source=plan.source.value,
         file_name=kept.file_name,
         counts=_counts(plan.counts),
-        was_on=_was_on(plan.was_on),
+        was_on=_was_on(plan.was_on, language),
         oddities=len(plan.oddities),
     )
 
@@ -186,9 +190,9 @@ def run_shape(run: Run, language: Language) -> ImportRun:
         done=run.done,
         total=run.total,
         counts=_counts(run.counts),
-        was_on=_was_on(run.was_on),
+        was_on=_was_on(run.was_on, language),
         problem=_problem(run.why, language) if run.why else None,
-        can_turn_on=run.state is RunState.DONE and bool(run.was_on),
+        can_turn_on=run.state is RunState.DONE and any(not one.stays_off for one in run.was_on),
         turned_on_at=maybe_rfc3339(run.started_at_ms),
         started_at=rfc3339(run.created_at_ms),
         ended_at=maybe_rfc3339(run.ended_at_ms),
@@ -214,6 +218,8 @@ def started_shape(started: Iterable[Started], language: Language) -> StartedAll:
 def _not_on(one: Started, language: Language) -> str | None:
     if one.outcome is StartOutcome.GONE:
         return translate("moving.gone", language)
+    if one.outcome is StartOutcome.STAYS_OFF:
+        return _why_off(one.why, language)
     return _problem(one.why, language) if one.outcome is StartOutcome.FAILED else None
 
 
@@ -230,8 +236,15 @@ def _counts(counts: Mapping[str, Mapping[str, int]]) -> list[KindCounts]:
     ]
 
 
-def _was_on(was_on: Iterable[WasOn]) -> list[WasOnShape]:
-    return [WasOnShape(kind=one.kind.value, id=one.id, name=one.name) for one in was_on]
+def _was_on(was_on: Iterable[WasOn], language: Language) -> list[WasOnShape]:
+    return [
+        WasOnShape(kind=one.kind.value, id=one.id, name=one.name, stays_off=_why_off(one.stays_off, language))
+        for one in was_on
+    ]
+
+
+def _why_off(code: str, language: Language) -> str | None:
+    return translate(f"moving.odd.{code}", language) if code else None
 
 
 def oddity_sentence(odd: Oddity, language: Language) -> str:

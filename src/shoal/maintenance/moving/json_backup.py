@@ -35,6 +35,8 @@ def read_json_backup(data: bytes, wanted: Collection[str]) -> OldTables:
         for name in wanted:
             if name in tables:
                 _take(found, name, tables[name])
+        for name in sorted(tables.keys() - set(wanted)):
+            found.left_out(name, _count(tables[name]))
     except msgspec.ValidationError:
         raise InvalidInput("there are no tables in it", code="moving_no_tables") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -54,6 +56,14 @@ def _take(found: OldTables, name: str, raw: msgspec.Raw) -> None:
         row = _row(one)
         values = [row.get(column) for column in names] if isinstance(row, dict) else row
         found.add(name, names, values if isinstance(values, list) else [])
+
+
+def _count(raw: msgspec.Raw) -> int:
+    """Return how many rows a table has that is not read; of one in no known form 1, so that it is reported."""
+    try:
+        return len(msgspec.json.decode(raw, type=_Table).rows)
+    except msgspec.ValidationError:
+        return 1
 
 
 def _row(raw: msgspec.Raw) -> Any:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeVar
 
+from shoal.clock import now_ms
+from shoal.maintenance.moving.contract import contract_of
+from shoal.maintenance.moving.old_proxy import proxy_of
 from shoal.maintenance.moving.old_shop import (
     CardKind,
     Fate,
@@ -27,20 +31,27 @@ from shoal.maintenance.moving.old_shop import (
 )
 from shoal.maintenance.moving.tables import OldRow, OldTables
 
-TABLES: Final = (
-    "users", "cookies", "cookie_status", "keywords", "default_replies", "default_reply_records", "item_replay",
-    "item_info", "cards", "delivery_rules", "orders", "ai_reply_settings", "notification_channels",
-    "message_notifications", "system_settings", "user_settings",
-)  # fmt: skip
-"""The tables that are read. The others hold what has no meaning here: conversations with a model, a cache, a log."""
+CONTRACT: Final = contract_of("sqlite")
+TABLES: Final = tuple(CONTRACT.tables)
+"""The tables that are read."""
 _ADMINISTRATOR: Final = "admin"
+_HOLDING: Final = {
+    "xy_personal_blacklist": ("blacklist_there", "buyers_barred"),
+    "xy_message_filter_rules": ("filters_there", "filters_left"),
+}
+"""Tables of descendants in which a row that is on forbids what cannot be forbidden here: why the shops for which it
+counts stay off, and what is reported about the table."""
 _CONTENT: Final = {
     CardKind.TEXT: "text_content",
     CardKind.DATA: "data_content",
     CardKind.IMAGE: "image_url",
     CardKind.API: "api_config",
 }
-_AI_OWN: Final = frozenset({"cookie_id", "ai_enabled", "created_at", "updated_at"})
+AI_SETTINGS: Final = (
+    "model_name", "api_key", "base_url", "max_discount_percent", "max_discount_amount", "max_bargain_rounds",
+    "custom_prompts", "ai_time_range_start", "ai_time_range_end",
+)  # fmt: skip
+"""The settings of answers by a model that are taken."""
 _AI_OF_SYSTEM: Final = ("ai_model", "ai_api_key", "ai_api_url", "ai_base_url", "default_reply_prompt")
 _PLACEHOLDER: Final = "auto_"
 """The beginning of an item's id that the old system made up."""
@@ -77,6 +88,10 @@ class _Reader:
     # ── users ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _users(self) -> list[OldUser]:
+        rows = self._tables.of("users")
+        managing = [row for row in rows if row.flag("is_admin", default=False)]
+        named = (row for row in rows if row.stripped("username") == _ADMINISTRATOR)
+        administrator = next(named, None) or next(iter(managing), None)
         return [
             OldUser(
                 id=row.stripped("id"),
@@ -84,22 +99,24 @@ class _Reader:
                 email=row.stripped("email"),
                 password_hash=row.stripped("password_hash").lower(),
                 active=row.flag("is_active", default=True),
-                is_administrator=row.stripped("username") == _ADMINISTRATOR,
+                is_administrator=row is administrator,
+                had_rights=row is not administrator and row in managing,
             )
-            for row in self._tables.of("users")
+            for row in rows
         ]
 
     # ── accounts ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _all_accounts(self) -> list[OldAccount]:
-        rules = self._by_account("keywords", _rule)
-        defaults = self._by_account("default_replies", _default_reply)
+        rules = self._by_account("keywords", self._rule)
+        written = self._by_account("default_replies", self._default_reply)
         answered = self._by_account("default_reply_records", lambda row: row.stripped("chat_id"))
         replies = self._by_account("item_replay", _item_reply)
         items = self._by_account("item_info", self._item)
         orders = self._by_account("orders", _order)
         ai = self._by_account("ai_reply_settings", _ai)
-        status = self._by_account("cookie_status", lambda row: row.flag("enabled", default=True))
+        status = self._by_account("cookie_status", self._status)
+        holds = self._holds()
         found: dict[str, OldAccount] = {}
         for row in self._tables.of("cookies"):
             name = row.text("id")
@@ -107,36 +124,116 @@ class _Reader:
                 self._odd("cookies", row, "account_twice" if name else "account_without_id", "id")
                 continue
             chats = tuple(answered.get(name, ()))
-            default = next(reversed(defaults.get(name, [])), OldDefaultReply() if chats else None)
+            defaults = [one for one in written.get(name, ()) if isinstance(one, OldDefaultReply)]
+            own = [one for one in written.get(name, ()) if isinstance(one, OldItemReply)]
+            default = next(reversed(defaults), OldDefaultReply() if chats else None)
             found[name] = OldAccount(
                 id=name,
                 user_id=row.stripped("user_id"),
                 cookie=row.text("value"),
                 was_on=status.get(name, [True])[-1],
                 auto_confirm=row.flag("auto_confirm", default=True),
+                delivers=row.flag("@delivers", default=True),
+                proxy=self._proxy(row),
+                holds=(*row.values.get("@holds", ()), *holds(row)),
+                name=row.stripped("@name") or row.stripped("nickname"),
                 remark=row.stripped("remark"),
                 pause_duration=row.number_of("pause_duration"),
+                debounce_seconds=row.number_of("@debounce") or 0,
+                silent_words=row.values.get("@silent", ()),
                 rules=tuple(rules.get(name, ())),
                 default_reply=None if default is None else replace(default, answered_chats=chats),
-                item_replies=tuple(replies.get(name, ())),
-                items=tuple(item for item in items.get(name, ()) if item is not None),
+                item_replies=(*replies.get(name, ()), *own),
+                items=tuple(items.get(name, ())),
                 orders=tuple(orders.get(name, ())),
                 ai=next(reversed(ai.get(name, [])), None),
             )
-            if row.stripped("password"):
-                self._odd("cookies", row, "site_password", "id")
         return list(found.values())
 
-    def _by_account(self, table: str, make: Callable[[OldRow], _T]) -> dict[str, list[_T]]:
+    def _holds(self) -> Callable[[OldRow], Iterator[str]]:
+        """Return what says of an account why it must not be turned on, as codes."""
+        of_account: defaultdict[str, set[str]] = defaultdict(set)
+        of_user: defaultdict[str, set[str]] = defaultdict(set)
+        for table, (code, reported) in _HOLDING.items():
+            rows = [row for row in self._tables.of(table) if row.flag("is_enabled", default=True)]
+            for row in rows:
+                account = row.text("cookie_id")
+                (of_account[account] if account else of_user[row.stripped("user_id")]).add(code)
+            if rows:
+                params = {"count": len(rows)}
+                self._oddities.append(Oddity(table=table, row="", code=reported, fate=Fate.SKIPPED, params=params))
+
+        def of(row: OldRow) -> Iterator[str]:
+            yield from sorted(of_account[row.text("id")] | of_user[row.stripped("user_id")])
+            if (row.number_of("paused_until") or 0) * 1000 > now_ms():
+                yield "paused_there"
+
+        return of
+
+    def _proxy(self, row: OldRow) -> str:
+        proxy = proxy_of(row)
+        if not proxy and row.stripped("proxy_host"):
+            self._odd("cookies", row, "proxy_was_off", "id", fate=Fate.CHANGED)
+        return proxy
+
+    def _by_account(self, table: str, make: Callable[[OldRow], _T | None]) -> dict[str, list[_T]]:
         """Return what the rows of a table say by account. A row of an account that is not there is an oddity."""
         found: defaultdict[str, list[_T]] = defaultdict(list)
         for row in self._tables.of(table):
             name = row.text("cookie_id")
-            if name in self._accounts:
-                found[name].append(make(row))
-            else:
-                self._odd(table, row, "unknown_account", *_LABELS.get(table, ()), account=name)
+            if name not in self._accounts:
+                code = "unknown_account" if name else "of_no_account"
+                self._odd(table, row, code, *_LABELS.get(table, ()), account=name)
+            elif (made := make(row)) is not None:
+                found[name].append(made)
         return found
+
+    def _rule(self, row: OldRow) -> OldRule:
+        kind = row.stripped("type").lower()
+        if kind not in {"", "text", "image"}:
+            self._odd("keywords", row, "rule_of_other_kind", "keyword", fate=Fate.CHANGED, kind=kind[:40])
+        return OldRule(
+            row=row.label("keyword"),
+            keyword=row.text("keyword"),
+            reply="" if kind == "image" else row.text("reply"),
+            image=row.stripped("image_url") if kind == "image" else "",
+            item_id=row.stripped("item_id"),
+            is_on=row.flag("is_active", default=True) and kind in {"", "text", "image"},
+        )
+
+    def _status(self, row: OldRow) -> bool:
+        if row.stripped("disable_reason"):
+            reason = row.stripped("disable_reason")[:200]
+            self._odd("cookie_status", row, "was_off_because", "cookie_id", fate=Fate.CHANGED, reason=reason)
+        return row.flag("enabled", default=True)
+
+    def _default_reply(self, row: OldRow) -> OldDefaultReply | OldItemReply | None:
+        if row.stripped("item_id"):
+            return self._own_reply(row)
+        is_on = row.flag("enabled", default=False)
+        if is_on and _is_asked(row):
+            self._odd("default_replies", row, "reply_asked", "cookie_id", fate=Fate.CHANGED)
+        return OldDefaultReply(
+            text=row.text("reply_content"),
+            is_on=is_on and not _is_asked(row),
+            once=row.flag("reply_once", default=False),
+            image=row.stripped("reply_image") or row.stripped("reply_image_url"),
+        )
+
+    def _own_reply(self, row: OldRow) -> OldItemReply | None:
+        """Return the reply of one item that stands among the default replies, unless something limited it there."""
+        item = row.stripped("item_id")
+        reasons = {
+            "item_reply_off": not row.flag("enabled", default=False),
+            "reply_asked": _is_asked(row),
+            "item_reply_once": row.flag("reply_once", default=False),
+        }
+        if code := next((code for code, applies in reasons.items() if applies), ""):
+            self._odd("default_replies", row, code, "cookie_id", item=item[:64])
+            return None
+        if row.stripped("reply_image") or row.stripped("reply_image_url"):
+            self._odd("default_replies", row, "item_reply_picture", "cookie_id", fate=Fate.CHANGED, item=item[:64])
+        return _item_reply(row)
 
     def _item(self, row: OldRow) -> OldItem | None:
         item_id = row.stripped("item_id")
@@ -161,6 +258,8 @@ class _Reader:
         except ValueError:
             self._odd("cards", row, "unknown_card_type", "id", kind=row.stripped("type"))
             return None
+        if (pictures := _pictures(row.text("image_urls"))) > 1:
+            self._odd("cards", row, "pictures_beyond", "id", fate=Fate.CHANGED, count=pictures - 1)
         has_spec = row.flag("is_multi_spec", default=False)
         return OldCard(
             id=row.stripped("id"),
@@ -172,7 +271,7 @@ class _Reader:
             is_on=row.flag("enabled", default=True),
             delay_seconds=row.number_of("delay_seconds") or 0,
             spec_name=row.stripped("spec_name") if has_spec else "",
-            spec_value=row.stripped("spec_value") if has_spec else "",
+            spec_value=_spec_value(row) if has_spec else "",
             created_at=row.stripped("created_at"),
         )
 
@@ -215,8 +314,8 @@ class _Reader:
             self._odd("user_settings", row, "setting_unknown_here", "key")
         return kept
 
-    def _odd(self, table: str, row: OldRow, code: str, *labels: str, **params: Any) -> None:
-        self._oddities.append(Oddity(table=table, row=row.label(*labels), code=code, fate=Fate.SKIPPED, params=params))
+    def _odd(self, table: str, row: OldRow, code: str, *labels: str, fate: Fate = Fate.SKIPPED, **params: Any) -> None:
+        self._oddities.append(Oddity(table=table, row=row.label(*labels), code=code, fate=fate, params=params))
 
 
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -225,25 +324,23 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def _rule(row: OldRow) -> OldRule:
-    is_image = row.stripped("type").lower() == "image"
-    return OldRule(
-        row=row.label("keyword"),
-        keyword=row.text("keyword"),
-        reply="" if is_image else row.text("reply"),
-        image=row.stripped("image_url") if is_image else "",
-        item_id=row.stripped("item_id"),
-        is_on=row.flag("is_active", default=True),
-    )
+def _is_asked(row: OldRow) -> bool:
+    """Whether a reply's text was asked for at an address, so that the one that is stored is old."""
+    return row.stripped("reply_type").lower() not in {"", "text"}
 
 
-def _default_reply(row: OldRow) -> OldDefaultReply:
-    return OldDefaultReply(
-        text=row.text("reply_content"),
-        is_on=row.flag("enabled", default=False),
-        once=row.flag("reply_once", default=False),
-        image=row.stripped("reply_image"),
-    )
+def _spec_value(row: OldRow) -> str:
+    """Return the value of a card's spec; after it the second spec of a descendant, as delivery rules have it."""
+    second = ":".join(row.stripped(name) for name in ("spec_name_2", "spec_value_2"))
+    return ";".join(one for one in (row.stripped("spec_value"), second) if one.strip(":"))
+
+
+def _pictures(text: str) -> int:
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return 0
+    return len(found) if isinstance(found, list) else 0
 
 
 def _item_reply(row: OldRow) -> OldItemReply:
@@ -259,7 +356,7 @@ def _order(row: OldRow) -> OldOrder:
 
 
 def _ai(row: OldRow) -> OldAi:
-    settings = {name: value for name, value in row.values.items() if name not in _AI_OWN and value not in {None, ""}}
+    settings = {name: value for name in AI_SETTINGS if (value := row.text(name))}
     return OldAi(is_on=row.flag("ai_enabled", default=False), settings=settings)
 
 

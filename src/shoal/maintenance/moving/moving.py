@@ -48,11 +48,14 @@ class StartOutcome(StrEnum):
     """It was on here already."""
     GONE = "gone"
     """It was removed here."""
+    STAYS_OFF = "stays_off"
+    """It could do here what it must not. Its owner decides, and turns it on."""
     FAILED = "failed"
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one account or channel when what was on was turned on. ``why``: the code of a failure."""
+    """What became of one account or channel when what was on was turned on. ``why``: the code of a failure, or why it
+    stays off."""
 
     kind: Kind
     id: str
@@ -235,7 +238,7 @@ class Moving:
         started: list[Started] = []
         for one in run.was_on:
             if one.kind is Kind.ACCOUNTS:
-                outcome, why = await self._start_account(one.id, caller_of)
+                outcome, why = await self._start_account(one.id, caller_of, stays_off=one.stays_off)
             else:
                 owner = users.get(one.owner)
                 known = {} if owner is None else taken.get((owner.id, one.kind.value), {})
@@ -246,13 +249,15 @@ class Moving:
         log.info("what was on is on", run=run.id, **{name.value: count for name, count in found.items()})
         return started
 
-    async def _start_account(self, account_id: str, caller_of: CallerOf) -> tuple[StartOutcome, str]:
+    async def _start_account(self, account_id: str, caller_of: CallerOf, *, stays_off: str) -> tuple[StartOutcome, str]:
         manager = self._tools.manager
         account = manager.accounts.get(account_id)
         if account is None:
             return StartOutcome.GONE, ""
         if account.enabled:
             return StartOutcome.WAS_ON, ""
+        if stays_off:
+            return StartOutcome.STAYS_OFF, stays_off
         try:
             caller = replace(caller_of(account_id), wait_seconds=0.0)
             await manager.update_cookie_status(account_id, True, caller=caller)

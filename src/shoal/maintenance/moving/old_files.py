@@ -17,7 +17,7 @@ from shoal.maintenance.moving.postgres_dump import ARCHIVE_MAGIC, BEGINNING, COP
 from shoal.maintenance.moving.sqlite_file import MAGIC, read_sqlite
 from shoal.maintenance.moving.tables import OldTables
 
-_TABLES: Final = tuple(dict.fromkeys((*legacy.TABLES, *mysql_form.TABLES, *ydisks_form.TABLES)))
+_TABLES: Final = tuple(dict.fromkeys((*legacy.TABLES, *mysql_form.CONTRACT.tables, *ydisks_form.TABLES)))
 _SQL_WORDS: Final = ("insert into", "create table", " from stdin;")
 _HEAD_BYTES: Final = 4096
 _LONGEST_LINE: Final = 16_384
@@ -39,6 +39,8 @@ def read_old_file(path: Path, *, with_log: bool = False, key: str = "") -> OldSh
         tables, source = ydisks_form.as_sqlite_form(tables, key=key), Source.YDISKS
     elif mysql_form.is_mysql_form(tables):
         tables = mysql_form.as_sqlite_form(tables)
+    else:
+        tables = legacy.CONTRACT.apply(tables)
     if not any(tables.has(name) for name in ("cookies", "keywords", "cards")):
         raise InvalidInput("the file has none of the tables", code="moving_other_database")
     return replace(legacy.old_shop_of(tables), source=source)

@@ -68,10 +68,12 @@ class OldUser:
     password_hash: str = field(default="", repr=False)
     active: bool = True
     is_administrator: bool = False
+    had_rights: bool = False
+    """Whether they managed that system too, beside its administrator."""
 
 
 class OldRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A keyword and its answer. ``image``: an address, or a path below the uploads of that system."""
+    """Keywords, one a line, and their answer. ``image``: an address, or a path below the uploads of that system."""
 
     row: str
     keyword: str
@@ -137,15 +139,26 @@ class OldAi:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldAccount:
-    """One seller account with all that belongs to it. ``cookie`` is the text as it stood there."""
+    """One seller account with all that belongs to it. ``cookie`` is the text as it stood there.
+
+    ``delivers``: whether paid orders were served. ``proxy`` is an address with its password. ``holds``: why it must not
+    be turned on with what was on, as codes of sentences (``moving.odd.CODE``). ``silent_words``: what a message says
+    that got no answer. ``debounce_seconds``: for so long an answer waited.
+    """
 
     id: str
     user_id: str = ""
     cookie: str = field(default="", repr=False)
     was_on: bool = True
     auto_confirm: bool = False
+    delivers: bool = True
+    proxy: str = field(default="", repr=False)
+    holds: tuple[str, ...] = ()
+    name: str = ""
     remark: str = ""
     pause_duration: int | None = None
+    debounce_seconds: int = 0
+    silent_words: tuple[str, ...] = ()
     rules: tuple[OldRule, ...] = ()
     default_reply: OldDefaultReply | None = None
     item_replies: tuple[OldItemReply, ...] = ()

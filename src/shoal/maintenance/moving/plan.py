@@ -144,12 +144,16 @@ class NewChannel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WasOn:
-    """Something that was on in the old system and is off here: an account by its id, a channel by its key."""
+    """Something that was on in the old system and is off here: an account by its id, a channel by its key.
+
+    ``stays_off``: why it is not turned on with the rest, as the code of a sentence (``moving.odd.CODE``).
+    """
 
     kind: Kind
     id: str
     name: str
     owner: str
+    stays_off: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +198,7 @@ class Tally:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._changed: set[tuple[str, str]] = set()
         for odd in oddities:
-            is_whole = odd.fate is not Fate.CHANGED and odd.code not in _OF_A_PART
+            is_whole = odd.row and odd.fate is not Fate.CHANGED and odd.code not in _OF_A_PART
             if is_whole and (kind := KIND_OF.get(odd.table)) is not None:
                 self.count(kind, odd.fate)
 
@@ -243,8 +247,19 @@ KIND_OF: Mapping[str, Kind] = {
     "ai_reply_settings": Kind.AI,
     "system_settings": Kind.SETTINGS,
     "user_settings": Kind.SETTINGS,
+    "xy_keyword_rules": Kind.RULES,
+    "xy_card_item_relations": Kind.DELIVERY_RULES,
 }
 """What the rows of the tables of an old system are counted as."""
 
-_OF_A_PART: Set[str] = frozenset({"site_password", "columns_unknown", "table_damaged", "table_unreadable"})
-"""The codes of what is reported about a part of a row, or about a whole table: they count no row as left out."""
+_OF_A_PART: Set[str] = frozenset({"table_damaged"})
+"""The codes of what is reported at a row about a whole table: they count no row as left out."""
+
+FORBIDS: Set[str] = frozenset(
+    {
+        "proxy_unusable", "system_proxy", "owner_ends", "blacklist_there", "filters_there", "paused_there",
+        "delivery_disabled", "block_rule", "unit_twice", "several_cards", "docked_card", "card_of_other_user",
+        "column_unknown",
+    }
+)  # fmt: skip
+"""The codes of what somebody must look at before shops are turned on: they stand first in a report."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from shoal.accounts.account import FIRST_START, MAX_PAUSE_MINUTES, Account, check_account_id
-from shoal.accounts.edits import MAX_REMARK_CHARACTERS, browser_in_text
+from shoal.accounts.account import (
+    FIRST_START,
+    MAX_DEBOUNCE_SECONDS,
+    MAX_PAUSE_MINUTES,
+    Account,
+    check_account_id,
+)
+from shoal.accounts.edits import MAX_NAME_CHARACTERS, MAX_REMARK_CHARACTERS, browser_in_text
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, OldAccount, OldShop
 from shoal.maintenance.moving.plan import Here, Kind, NewAccount, Tally, WasOn
@@ -24,6 +30,7 @@ from shoal.maintenance.moving.plan_rules import (
 )
 from shoal.maintenance.moving.plan_users import Owners
 from shoal.xianyu.cookie_string import CookieCheck, require_cookie
+from shoal.xianyu.proxy import parse_proxy
 
 _USUAL_PAUSE: Final = 10
 
@@ -62,13 +69,16 @@ class AccountPlans:
         if not is_known:
             self._tally.note("cookies", old.id, "owner_unknown", Fate.CHANGED, account=old.id)
         part = self._models.of(old, owner)
-        draft = self._draft(old, cookie, part)
+        proxy, holds = self._proxy(old)
+        draft = self._draft(old, cookie, part, proxy)
+        for code in holds:
+            self._tally.note("cookies", old.id, code, Fate.CHANGED, account=old.id)
         fates = {odd.fate for odd in self._tally.oddities[before:] if odd.table == "cookies"}
         self._tally.count(Kind.ACCOUNTS, Fate.CHANGED if Fate.CHANGED in fates else Fate.TAKEN)
         self._new_numbers[owner, cookie.unb] = old.id
         self._per_owner[owner] += 1
         if old.was_on:
-            self.was_on.append(WasOn(kind=Kind.ACCOUNTS, id=old.id, name=draft.remark or old.id, owner=owner))
+            self._note_on(old, draft.remark, owner, holds)
         if part.waits:
             self.waiting.append({"account_id": old.id, "settings": dict(part.waits)})
         return NewAccount(
@@ -93,9 +103,27 @@ class AccountPlans:
         account = self._here.accounts[old.id]
         late = plan_late_rules(old, account, self._here, owner, self._tally, self._pictures)
         if old.was_on and not account.enabled and account.orders_since_ms == FIRST_START:  # it was never turned on
-            self.was_on.append(WasOn(kind=Kind.ACCOUNTS, id=old.id, name=account.remark or old.id, owner=owner))
+            self._note_on(old, account.remark, owner, self._proxy(old)[1])
         orders = plan_orders(old, self._tally, self._here.orders.get(old.id, frozenset()))
         return NewAccount(owner=owner, draft=account, orders=orders, exists=True, late_rules=late)
+
+    def _note_on(self, old: OldAccount, remark: str, owner: str, holds: tuple[str, ...]) -> None:
+        stays_off = holds[0] if holds else ""
+        name = remark or old.id
+        self.was_on.append(WasOn(kind=Kind.ACCOUNTS, id=old.id, name=name, owner=owner, stays_off=stays_off))
+
+    @staticmethod
+    def _proxy(old: OldAccount) -> tuple[str, tuple[str, ...]]:
+        """Return the proxy as it is stored, and why the account must not be turned on with the rest.
+
+        Without its proxy it would sign in from this server's own address.
+        """
+        if not old.proxy:
+            return "", old.holds
+        try:
+            return parse_proxy(old.proxy).url, old.holds
+        except InvalidInput:
+            return "", ("proxy_unusable", *old.holds)
 
     def _refusal(self, old: OldAccount, owner: str) -> tuple[str, dict[str, Any], CookieCheck | None]:
         """Return why an account cannot be added (a code and its params), or its cookie."""
@@ -123,7 +151,7 @@ class AccountPlans:
                 return "too_many_shops", {"limit": limit}, None
         return "", {}, cookie
 
-    def _draft(self, old: OldAccount, cookie: CookieCheck, part: ModelPart) -> Account:
+    def _draft(self, old: OldAccount, cookie: CookieCheck, part: ModelPart, proxy: str) -> Account:
         text, is_on, once = plan_default_reply(old, self._tally)
         if old.auto_confirm:
             self._tally.note("cookies", old.id, "auto_confirm_on", Fate.TAKEN, account=old.id)
@@ -133,25 +161,40 @@ class AccountPlans:
             owner_id=0,
             unb=cookie.unb,
             cookie=cookie.header,
+            proxy=proxy,
             browser=browser_in_text(cookie),
             enabled=False,
+            delivery=old.delivers,
             auto_confirm=old.auto_confirm,
-            remark=self._remark(old),
+            name=self._cut(old, "name_cut", old.name, MAX_NAME_CHARACTERS),
+            remark=self._cut(old, "remark_cut", old.remark, MAX_REMARK_CHARACTERS),
             pause_duration=self._pause(old),
+            debounce_seconds=self._debounce(old),
             default_reply=text,
             default_reply_enabled=is_on,
             default_reply_once=once,
             keywords=plan_rules(old, self._tally, self._pictures),
             items=with_floors(plan_item_replies(old, self._tally), part.floors),
             ai_persona=part.persona,
+            ai_hours=part.hours,
             orders_since_ms=FIRST_START,
             ai_turns_per_chat=part.turns,
         )
 
-    def _remark(self, old: OldAccount) -> str:
-        if len(old.remark) > MAX_REMARK_CHARACTERS:
-            self._tally.note("cookies", old.id, "remark_cut", Fate.CHANGED, limit=MAX_REMARK_CHARACTERS)
-        return old.remark[:MAX_REMARK_CHARACTERS]
+    def _cut(self, old: OldAccount, code: str, text: str, limit: int) -> str:
+        if len(text) > limit:
+            self._tally.note("cookies", old.id, code, Fate.CHANGED, limit=limit)
+        return text[:limit]
+
+    def _debounce(self, old: OldAccount) -> float | None:
+        if old.debounce_seconds <= 0:
+            return None
+        seconds = min(old.debounce_seconds, MAX_DEBOUNCE_SECONDS)
+        if seconds != old.debounce_seconds:
+            self._tally.note(
+                "cookies", old.id, "delay_cut", Fate.CHANGED, before=old.debounce_seconds, seconds=round(seconds)
+            )
+        return float(seconds)
 
     def _pause(self, old: OldAccount) -> int:
         if old.pause_duration is None:

@@ -16,6 +16,7 @@ from shoal.goods.goods import MAX_NAME, Goods, GoodsKind, check
 from shoal.goods.goods_store import MAX_GOODS
 from shoal.goods.suppliers import changed_supplier
 from shoal.goods.unit_lines import MAX_LINES, SentLines
+from shoal.goods.unit_texts import folded_unit
 from shoal.maintenance.moving.old_shop import CardKind, Fate, OldCard, OldDeliveryRule, OldShop
 from shoal.maintenance.moving.plan import Here, Kind, NewAccount, NewDelivery, NewGoods, Tally
 from shoal.maintenance.moving.plan_pictures import Pictures
@@ -36,10 +37,15 @@ class GoodsPlans:
         self._pictures = pictures
         self._made: dict[str, NewGoods] = {}
         self._per_owner: Counter[str] = Counter()
+        self._units: dict[str, str] = {}
+        """The card that has a unit, by the unit's folded text."""
 
     def cards(self, old: OldShop) -> tuple[NewGoods, ...]:
-        """Return the goods to make, or to find again: what an earlier run made has the same key."""
-        for card in old.cards:
+        """Return the goods to make, or to find again: what an earlier run made has the same key.
+
+        Cards that were on come first: of a code that two cards have, the other one's waits.
+        """
+        for card in sorted(old.cards, key=lambda card: not card.is_on):
             owner, is_known = self._owners.of(card.user_id)
             if owner is None:
                 self._skip(card, "row_of_other_user")
@@ -115,17 +121,26 @@ class GoodsPlans:
         return Card(description=description, delay_seconds=delay, spec_name=card.spec_name, spec_value=card.spec_value)
 
     def _lines(self, card: OldCard) -> Iterator[SentLines]:
-        """Yield the units of a stock, as many at once as one import takes. A line that stands twice is one unit."""
+        """Yield the units of a stock, as many at once as one import takes.
+
+        A line that stands twice is one unit. A code that another card has too is not taken: two buyers would get it.
+        """
         seen: set[str] = set()
         doubles, part = 0, SentLines()
         for number, text in enumerate(card.content.splitlines(), 1):
             if part.size == MAX_LINES:
                 yield part
                 part = SentLines()
-            if (line := text.strip()) in seen:
-                doubles += 1
+            line = folded_unit(text)
+            if line in seen:
+                doubles += bool(line)
                 continue
             seen.add(line)
+            other = self._units.setdefault(line, _label(card)) if line else _label(card)
+            if other != _label(card):
+                self._tally.note("cards", f"{_label(card)} line {number}", "unit_twice", Fate.WAITING, other=other)
+                self._tally.count(Kind.UNITS, Fate.WAITING)
+                continue
             refused = len(part.refused)
             part.add(number, text)
             if len(part.refused) > refused:
@@ -190,6 +205,8 @@ class GoodsPlans:
         """Return why a rule is not taken whatever the shops are; empty when it may be."""
         if row.card_id not in self._made:
             return "card_not_taken" if row.card_id in cards else "unknown_card"
+        if row.user_id and cards[row.card_id].user_id not in {"", row.user_id}:
+            return "card_of_other_user"  # the rule would be on the shops of the card's user
         if not row.is_on:
             return "delivery_rule_off"
         return "" if row.keyword or row.item_id or row.account_id else "delivery_rule_for_all"

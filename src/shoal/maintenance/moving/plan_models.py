@@ -18,6 +18,7 @@ from shoal.language.folding import folded
 from shoal.maintenance.moving.old_shop import Fate, OldAccount
 from shoal.maintenance.moving.plan import Here, Kind, NewProvider, Tally
 from shoal.maintenance.moving.plan_rules import is_item_id
+from shoal.rules.opening_hours import opening_hours
 
 TABLE: Final = "ai_reply_settings"
 USUAL_TURNS: Final = 6
@@ -39,6 +40,7 @@ class ModelPart:
     """
 
     persona: str = ""
+    hours: str = ""
     turns: int = USUAL_TURNS
     provider: str = ""
     floors: Mapping[str, int] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class ModelPlans:
         provider, waits = self._provider(old, owner, settings)
         part = ModelPart(
             persona=self._persona(old, settings),
+            hours=self._hours(old, settings),
             turns=self._turns(old, settings),
             provider=provider,
             floors=self._floors(old, settings),
@@ -138,6 +141,17 @@ class ModelPlans:
         if len(whole) > MAX_PERSONA_CHARACTERS:
             self._note(old, "persona_cut", Fate.CHANGED, limit=MAX_PERSONA_CHARACTERS)
         return whole[:MAX_PERSONA_CHARACTERS].rstrip()
+
+    def _hours(self, old: OldAccount, settings: Mapping[str, Any]) -> str:
+        """Return the hours of every day in which the model answered; empty: always."""
+        start, end = (str(settings.get(f"ai_time_range_{name}") or "").strip()[:5] for name in ("start", "end"))
+        if not start and not end:
+            return ""
+        try:
+            return str(opening_hours(f"1-7 {start}-{end}", ""))
+        except ValueError:
+            self._note(old, "ai_hours_unreadable", Fate.CHANGED, hours=f"{start}–{end}")
+            return ""
 
     def _turns(self, old: OldAccount, settings: Mapping[str, Any]) -> int:
         rounds = _number(settings.get("max_bargain_rounds"))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from shoal.accounts.account import Account
 from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput
+from shoal.language.folding import folded_word
 from shoal.maintenance.moving.old_shop import MAX_ROW_CHARACTERS, Fate, OldAccount, OldItemReply, OldRule
 from shoal.maintenance.moving.plan import Here, Kind, Tally
 from shoal.maintenance.moving.plan_pictures import Pictures
 from shoal.rules.keywords import KeywordRow, Rules, check_row, new_rule_id
-from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule
+from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule
+from shoal.rules.rule_edits import MAX_ITEM_IDS, MAX_PRIORITY, MAX_RULE_WORDS
 
 PICTURE_NOT_HERE: Final = "picture_not_here"
 """What is reported about a rule whose picture did not come. A later import that brings the picture takes the rule."""
@@ -22,20 +24,37 @@ _MADE_UP: Final = "auto_"
 
 
 def plan_rules(old: OldAccount, tally: Tally, pictures: Pictures) -> Rules:
-    """Return the rules of an account in their order. Of two with one keyword and item the first is taken."""
-    found: dict[tuple[str, str], Rule] = {}
+    """Return the rules of an account in their order. Of two with the same words and item the first is taken."""
+    silent = _silent_rules(old)
+    limit = MAX_RULES - len(silent)
+    found: dict[tuple[tuple[str, ...], str | None], Rule] = {}
     for row in old.rules:
         rule = _rule(old, row, len(found), tally, pictures)
         if rule is None:
             continue
-        if rule.key in found:
+        if (rule.words, rule.item_id) in found:
             tally.skip(Kind.RULES, "keywords", _label(old, row), "rule_twice", keyword=rule.keyword)
-        elif len(found) >= MAX_RULES:
-            tally.skip(Kind.RULES, "keywords", _label(old, row), "too_many_rules", limit=MAX_RULES)
+        elif len(found) >= limit:
+            tally.skip(Kind.RULES, "keywords", _label(old, row), "too_many_rules", limit=limit)
         else:
-            found[rule.key] = rule
+            found[rule.words, rule.item_id] = rule
             tally.count(Kind.RULES, Fate.TAKEN)
-    return tuple(found.values())
+    return (*silent, *found.values())
+
+
+def _silent_rules(old: OldAccount) -> list[Rule]:
+    """Return rules without an answer that fire before all others, also before those of single items."""
+    words = [word[:MAX_KEYWORD_CHARACTERS] for word in dict.fromkeys(old.silent_words) if folded_word(word).strip()]
+    items = sorted({item for row in old.rules if is_item_id(item := row.item_id.strip())})
+    return [
+        Rule(id=new_rule_id(), words=some, item_ids=of_items, priority=MAX_PRIORITY)
+        for of_items in ((), *_parts(items, MAX_ITEM_IDS))
+        for some in _parts(words, MAX_RULE_WORDS)
+    ]
+
+
+def _parts(texts: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(texts[start : start + size]) for start in range(0, len(texts), size)]
 
 
 def plan_late_rules(
@@ -66,9 +85,11 @@ def plan_late_rules(
 
 
 def _rule(old: OldAccount, row: OldRule, position: int, tally: Tally, pictures: Pictures) -> Rule | None:
-    keyword, item_id = row.keyword.strip(), row.item_id.strip()
+    item_id = row.item_id.strip()
+    words = tuple(dict.fromkeys(word for line in row.keyword.splitlines() if (word := line.strip()))) or ("",)
     try:
-        check_row(KeywordRow(keyword=keyword, reply=row.reply, item_id=item_id or None))
+        for word in words:
+            check_row(KeywordRow(keyword=word, reply=row.reply, item_id=item_id or None))
     except InvalidInput as error:
         code = "rule_without_keyword" if error.code == "empty_keyword" else "rule_too_long"
         tally.skip(Kind.RULES, "keywords", _label(old, row), code)
@@ -85,9 +106,11 @@ def _rule(old: OldAccount, row: OldRule, position: int, tally: Tally, pictures: 
             return None
     elif row.reply:
         part = Part(text=row.reply)
+    if len(words) > MAX_RULE_WORDS:
+        tally.note("keywords", _label(old, row), "words_cut", Fate.CHANGED, limit=MAX_RULE_WORDS)
     return Rule(
         id=new_rule_id(),
-        words=(keyword,),
+        words=words[:MAX_RULE_WORDS],
         item_ids=(item_id,) if item_id else (),
         parts=() if part is None else (part,),
         position=position,

@@ -137,6 +137,8 @@ def _new_user(user: OldUser, name: str, key: str, emails: set[str], tally: Tally
         tally.note("users", user.name, "user_renamed", Fate.CHANGED, name=name)
     if not user.active:
         tally.note("users", user.name, "user_inactive", Fate.TAKEN, name=name)
+    if user.had_rights:
+        tally.note("users", user.name, "rights_lost", Fate.CHANGED, name=name)
     is_changed = any(odd.fate is Fate.CHANGED for odd in tally.oddities[before:])
     tally.count(Kind.USERS, Fate.CHANGED if is_changed else Fate.TAKEN)
     return NewUser(name=name, key=key, email=email, active=user.active, sha256=sha256)

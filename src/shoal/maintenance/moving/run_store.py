@@ -93,7 +93,7 @@ class RunStore:
             "file_name": file_name[:200],
             "total": plan.total,
             "counts": msgspec.json.encode(plan.counts).decode(),
-            "was_on": msgspec.json.encode([asdict(one) for one in plan.was_on]).decode(),
+            "was_on": msgspec.json.encode([_was_on_row(one) for one in plan.was_on]).decode(),
             "waiting": waiting,
             "waiting_sealed": sealed,
             "created_at_ms": now_ms,
@@ -189,6 +189,11 @@ def _report(connection: Connection, *, run_id: int, part: Sequence[Oddity]) -> N
         for odd in part
     ]
     connection.execute(insert(import_oddities), rows)
+
+
+def _was_on_row(one: WasOn) -> dict[str, Any]:
+    """Return a row without what it does not say: a server of the version before does not know it."""
+    return {name: value for name, value in asdict(one).items() if value or name != "stays_off"}
 
 
 def _oddity(row: RowMapping) -> Oddity:

@@ -17,6 +17,8 @@ MOST_BYTES: Final = 320 * 1024**2
 """How much memory the rows of a file may take."""
 _ROW_BYTES, _VALUE_BYTES = 400, 60
 """What a row and a value take beside their content."""
+TABLE_UNKNOWN: Final = "table_unknown"
+"""What is reported about a table that is not imported, until a contract says what it is."""
 
 
 class OldRow(msgspec.Struct, frozen=True):
@@ -59,6 +61,10 @@ class OldRow(msgspec.Struct, frozen=True):
     def label(self, *names: str) -> str:
         """Return what identifies the row: the first of these columns that has a value, else its number."""
         return next((f"{name}={_short(value)}" for name in names if (value := self.stripped(name))), f"#{self.number}")
+
+    def name(self, *names: str) -> str:
+        """Return the value that names the row: of the first of these columns that has one, else its number."""
+        return next((_short(value) for name in names if (value := self.stripped(name))), f"#{self.number}")
 
 
 def _short(text: str) -> str:
@@ -104,10 +110,10 @@ class OldTables:
             label = rows[-1].label("id", "keyword", "username", "name")
             self.oddities.append(Oddity(table=name, row=label, code="text_not_utf8", fate=Fate.CHANGED))
 
-    def left_out(self, name: str, count: int) -> None:
+    def left_out(self, name: str, count: int, code: str = TABLE_UNKNOWN) -> None:
         """Note a table that is not imported and has rows."""
         if count:
-            odd = Oddity(table=name, row="", code="table_unknown", fate=Fate.SKIPPED, params={"count": count})
+            odd = Oddity(table=name, row="", code=code, fate=Fate.SKIPPED, params={"count": count})
             self.oddities.append(odd)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from shoal.maintenance.moving.old_shop import Fate, OldShop
-from shoal.maintenance.moving.plan import Here, Kind, Plan, Tally
+from shoal.maintenance.moving.contract import COLUMNS_UNUSED, TABLE_UNUSED
+from shoal.maintenance.moving.old_shop import Fate, Oddity, OldShop
+from shoal.maintenance.moving.plan import FORBIDS, Here, Kind, Plan, Tally
 from shoal.maintenance.moving.plan_accounts import AccountPlans
 from shoal.maintenance.moving.plan_channels import plan_channels
 from shoal.maintenance.moving.plan_goods import GoodsPlans
@@ -44,5 +45,10 @@ def make_plan(old: OldShop, here: Here, *, only_user: str = "", pictures: Mappin
         waiting=waiting,
         was_on=(*account_plans.was_on, *channels_on),
         counts=tally.counts,
-        oddities=tuple(tally.oddities),
+        oddities=tuple(sorted(tally.oddities, key=_rank)),
     )
+
+
+def _rank(odd: Oddity) -> int:
+    """Return the place of a line of the report: what forbids comes first, what nobody misses comes last."""
+    return 0 if odd.code in FORBIDS else 2 if odd.code in {COLUMNS_UNUSED, TABLE_UNUSED} else 1

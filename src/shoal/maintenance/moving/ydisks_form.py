@@ -7,15 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from shoal.maintenance.moving.contract import contract_of
 from shoal.maintenance.moving.legacy import TABLES as LEGACY_TABLES
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 from shoal.maintenance.moving.tables import OldRow, OldTables
 from shoal.maintenance.moving.ydisks_secrets import OldSecrets, StillSealed
 
+CONTRACT: Final = contract_of("ydisks")
 _RULES, _ACTIONS = "automation_rules", "automation_rule_actions"
-_TASKS, _QUICK, _NOTES = "account_task_settings", "chat_quick_replies", "chat_buyer_notes"
-TABLES: Final = (*LEGACY_TABLES, _RULES, _ACTIONS, _TASKS, _QUICK, _NOTES)
-"""The tables that are read. The others hold messages, logs and tasks under way."""
+TABLES: Final = tuple(CONTRACT.tables)
+"""The tables that are read."""
 
 _PAID, _CARD, _CONFIRM = "order_paid", "send_card", "confirm_shipment"
 _TRIGGERS: Final = {
@@ -36,8 +37,7 @@ _LABELS: Final = {"keywords": "keyword", "orders": "order_id", "users": "usernam
 CODES: Final = frozenset(
     {
         *_TRIGGERS.values(), "other_rule", "deleted_there", "sealed_there", "rule_never_ran", "action_never_ran",
-        "second_card", "specs_add_up", "default_picture", "quick_reply", "buyer_note", "auto_rating", "auto_polishing",
-        "api_card",
+        "second_card", "specs_add_up", "api_card",
     }
 )  # fmt: skip
 """The codes of its oddities, each with a sentence ``moving.odd.CODE``."""
@@ -50,7 +50,7 @@ def is_ydisks_form(tables: OldTables) -> bool:
 
 def as_sqlite_form(tables: OldTables, *, key: str = "") -> OldTables:
     """Return the tables as xianyu-auto-reply has them. ``key`` (its setting XIANYU_DATA_KEY) opens what was sealed."""
-    return _Form(tables, OldSecrets(key)).whole()
+    return _Form(CONTRACT.apply(tables), OldSecrets(key)).whole()
 
 
 class _Form:
@@ -60,18 +60,10 @@ class _Form:
         self._oddities = list(tables.oddities)
 
     def whole(self) -> OldTables:
-        rows = {name: list(self._kept(name)) for name in LEGACY_TABLES if self._tables.has(name)}
+        rows = {name: list(self._kept(name)) for name in LEGACY_TABLES if name in TABLES and self._tables.has(name)}
         rows["keywords"] = sorted(rows.get("keywords", []), key=lambda one: -len(one.text("keyword")))
-        rows["default_replies"] = [self._default_reply(row) for row in rows.get("default_replies", [])]
         rows["cards"] = [self._card(row) for row in rows.get("cards", [])]
         rows["delivery_rules"] = [OldRow(number, values) for number, values in enumerate(self._paid_rules(), 1)]
-        for table, code in ((_QUICK, "quick_reply"), (_NOTES, "buyer_note")):
-            for row in self._tables.of(table):
-                self._odd(table, row, code, "id", "buyer_id")
-        for row in self._tables.of(_TASKS):
-            for column, code in (("auto_rate_enabled", "auto_rating"), ("auto_polish_enabled", "auto_polishing")):
-                if row.flag(column, default=False):
-                    self._odd(_TASKS, row, code, "cookie_id")
         found = OldTables(oddities=self._oddities)
         found.rows = rows
         return found
@@ -94,11 +86,6 @@ class _Form:
             self._odd(table, row, "sealed_there", _LABELS.get(table, "id"))
             return None
         return OldRow(row.number, {**row.values, column: clear})
-
-    def _default_reply(self, row: OldRow) -> OldRow:
-        if row.stripped("reply_image_url"):
-            self._odd("default_replies", row, "default_picture", "cookie_id", fate=Fate.CHANGED)
-        return row
 
     def _card(self, row: OldRow) -> OldRow:
         """Return a card with nothing around its content, and without a spec: there the rules have specs and delays."""
