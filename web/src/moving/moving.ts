@@ -12,6 +12,12 @@ export const runPath = (id: number, ...more: string[]): string => path('imports'
 export const total = (counts: ImportPlan['counts'], ...fates: Fate[]): number =>
   counts.reduce((sum, one) => fates.reduce((all, fate) => all + one[fate], sum), 0)
 
+/** What was on there, apart: what is turned on with one press, and what stays off, each with the reason. */
+export const apart = (wasOn: ImportPlan['was_on']) => ({
+  starting: wasOn.filter((one) => !one.stays_off),
+  staying: wasOn.filter((one) => one.stays_off),
+})
+
 /** Whether the server still works on it. */
 export const isUnderWay = (run: ImportRun): boolean => run.state === 'running'
 

@@ -49,6 +49,7 @@ const zh = {
   more: '更多',
   wasOn: '在旧系统里开着的',
   wasOnText: '为避免两边同时回复，搬来后先全部关闭。旧系统停止后，可以在这里一次打开。',
+  staysOff: '保持关闭，等您决定（{n}）',
   begin: '开始搬家',
   discard: '放弃',
   running: '正在搬家',
@@ -121,6 +122,7 @@ const en: Texts<typeof zh> = {
   wasOn: 'What was on there',
   wasOnText:
     'So that buyers don’t hear both systems, everything comes switched off. Once the old system is stopped, turn it on here in one go.',
+  staysOff: 'Stays off until you decide ({n})',
   begin: 'Start the import',
   discard: 'Discard',
   running: 'Importing',
