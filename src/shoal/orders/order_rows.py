@@ -69,7 +69,12 @@ class OrderRow(ActionRows):
         card once, and every change.
         """
         before = self._made()
-        if before.status == OrderStatus.REFUNDING and self._ends_refund(order_update):
+        known_at_ms = self._known_at_ms(order_update)
+        is_new_card = bool(order_update.message_id) and known_at_ms is None
+        is_repeat = known_at_ms is not None and (order_update.site_at_ms or 0) <= known_at_ms
+        if is_repeat and order_update.status == OrderStatus.REFUNDING:
+            status = OrderStatus(before.status)  # the request may have ended since it was made
+        elif before.status == OrderStatus.REFUNDING and self._ends_refund(order_update):
             statuses = self.connection.scalars(select(order_events.c.status).where(self._my_events)).all()
             status = status_before_refund((*statuses, order_update.status))
         else:
@@ -83,7 +88,6 @@ class OrderRow(ActionRows):
             changes["group_price"] = True
         if changed:
             changes["status"] = status.value
-        is_new_card = self._is_new_card(order_update)
         if changed or is_new_card:
             self._publish(
                 status=status.value if order_update.status == REFUND_CANCELLED else order_update.status,
@@ -123,11 +127,14 @@ class OrderRow(ActionRows):
         found = self.connection.execute(select(orders).where(self._me).with_for_update())
         return order_of(found.mappings().one())
 
-    def _is_new_card(self, order_update: OrderUpdate) -> bool:
+    def _known_at_ms(self, order_update: OrderUpdate) -> int | None:
+        """Return the site's time of a card that the timeline contains, 0 without one; ``None``: it is not known."""
         if not order_update.message_id:
-            return False
+            return None
         same = and_(order_events.c.message_id == order_update.message_id, order_events.c.words == order_update.words)
-        return self.connection.scalar(select(order_events.c.id).where(self._my_events, same).limit(1)) is None
+        at_ms = func.max(func.coalesce(order_events.c.site_at_ms, 0))
+        known_at_ms: int | None = self.connection.scalar(select(at_ms).where(self._my_events, same))
+        return known_at_ms
 
     def _make_due(self, order_update: OrderUpdate, status: OrderStatus, *, is_new_card: bool) -> None:
         if status in ENDS:
