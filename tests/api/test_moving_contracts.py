@@ -69,8 +69,8 @@ SHOP: dict[str, Check] = {
     "pause_duration": lambda here: here.shop.pause_duration == 7,
     "auto_confirm": lambda here: here.shop.auto_confirm is False,  # only_send_card forbids it
     "only_send_card": lambda here: not here.shop.auto_confirm and here.reports("never_confirmed"),
-    "delivery_disabled": lambda here: not here.shop.delivery and here.reports("delivery_disabled"),
-    "delivery_disabled_reason": lambda here: here.reports("delivery_disabled", "等补货"),
+    "delivery_disabled": lambda here: not here.shop.delivery and here.reports("delivery_disabled_for"),
+    "delivery_disabled_reason": lambda here: here.reports("delivery_disabled_for", "等补货"),
     "disable_reason": lambda here: here.reports("was_off_because", "密码错误"),
     "reply_delay_seconds": lambda here: here.shop.debounce_seconds == 4,
     "metadata": lambda here: here.names("xy_accounts", "metadata.colour"),

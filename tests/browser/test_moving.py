@@ -9,6 +9,7 @@ from playwright.async_api import expect
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
 from old_database import an_old_shop, write_sqlite
+from today_database import a_small_database, account, as_dump
 
 
 async def test_a_database_is_looked_at_taken_in_and_turned_on(console: Console, tmp_path: Path) -> None:
@@ -48,3 +49,34 @@ async def test_a_database_is_looked_at_taken_in_and_turned_on(console: Console, 
     assert all(accounts[one["id"]].enabled for one in was_on)
     assert await findings(page) == []
     assert not await hangs_over(page)
+
+
+async def test_g1_a_shop_that_stays_off_is_shown_with_its_reason_and_is_not_turned_on(
+    console: Console, tmp_path: Path
+) -> None:
+    proxy = {"proxy_type": "socks4", "proxy_host": "192.0.2.9", "proxy_port": 1080}
+    rows = a_small_database(account(1), account(2, remark="贝壳小店", delivery_disabled=1, **proxy))
+    file = tmp_path / "shop.sql"
+    file.write_text(as_dump(rows), encoding="utf-8")
+    page = await console.page("/console/settings/moving", viewport={"width": 390, "height": 844})
+    await page.locator("[data-test=moving-file]").set_input_files(file)
+    plan = page.locator("[data-test=plan]")
+    await expect(plan.locator("[data-test=stays-off]")).to_contain_text("贝壳小店")
+    await expect(plan.locator("[data-test=stays-off]")).to_contain_text("代理")
+    await expect(plan.locator("[data-test=rows] li").first).to_contain_text("禁止该店铺发货")  # what forbids is first
+    await expect(plan.locator("[data-test=rows] li").nth(1)).to_contain_text("代理")
+    assert await findings(page) == []
+    assert not await hangs_over(page)
+    await page.locator("[data-test=begin]").click()
+    run = page.locator("[data-test=run][data-state=done]")
+    await expect(run.locator("[data-test=stays-off]")).to_contain_text("贝壳小店")
+    await run.locator("[data-test=turn-on]").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("shop1")
+    await expect(dialog).not_to_contain_text("贝壳小店")
+    await page.locator("[data-test=old-stopped]").click()
+    await page.locator("[data-test=confirm-turn-on]").click()
+    await expect(page.locator("[data-test=confirm-turn-on]")).to_have_count(0)
+    accounts = console.door.server.manager.accounts
+    assert (accounts["shop1"].enabled, accounts["shop2"].enabled) == (True, False)
+    await expect(run.locator("[data-test=stays-off]")).to_contain_text("贝壳小店")

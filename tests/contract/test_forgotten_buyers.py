@@ -25,7 +25,7 @@ from shoal.storage.goods_tables import bindings, deliveries
 from shoal.storage.grams import SEGMENT
 from shoal.storage.history_tables import ops
 from shoal.storage.order_tables import order_events, orders
-from shoal.storage.schema import messages, metadata, outbox
+from shoal.storage.schema import messages, metadata, once_replies, outbox
 from store_steps import an_account, created
 
 BUYER = "2209990000001"
@@ -48,6 +48,8 @@ async def talk_and_buy(
 ) -> None:
     """The buyer talks in the middle of others, buys, and gets a unit; each word stands where the server puts it."""
     others = Talk(3, words=200).rows(1, others_count, ["shop"], 50)
+    moved_in = {"account_id": "shop", "chat_id": BUYER, "at_ms": 1}
+    await database.write(lambda connection: connection.execute(insert(once_replies), [moved_in]))
     await database.write(lambda connection: insert_messages(connection, others[: others_count // 2]))
     log = MessageLog(database)
     assert len(await log.store_incoming("shop", [said(number) for number in range(count)])) == count

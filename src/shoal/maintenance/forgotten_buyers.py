@@ -23,7 +23,7 @@ from shoal.storage.goods_tables import deliveries
 from shoal.storage.history_tables import ops
 from shoal.storage.message_segments import drop_segments_of
 from shoal.storage.order_tables import order_events, orders
-from shoal.storage.schema import messages, outbox
+from shoal.storage.schema import messages, once_replies, outbox
 
 STEP: Final = 500
 """How many messages are emptied in one transaction: none holds the writer for long."""
@@ -191,6 +191,8 @@ def _empty_rest(connection: Connection, shop: Shop, buyer_id: str, traces: _Trac
         connection.execute(update(ops).where(kept).values(answer=_EMPTY_ANSWER))
     in_notes = and_(chat_notes.c.account_id == shop.account_id, among(chat_notes.c.chat_id, traces.chat_ids))
     connection.execute(delete(chat_notes).where(in_notes))
+    moved_in = and_(once_replies.c.account_id == shop.account_id, once_replies.c.chat_id == buyer_id)
+    connection.execute(delete(once_replies).where(moved_in))
     talked = and_(chats.c.account_id == shop.account_id, among(chats.c.chat_id, traces.chat_ids))
     knows = or_(chats.c.buyer_id != "", chats.c.buyer_name != "", chats.c.last_text != "")
     blank = update(chats).where(talked, knows).values(buyer_id="", buyer_name="", last_text="")

@@ -79,23 +79,26 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return TABLE_UNUSED if table in self.unused.split() else self.reported.get(table, TABLE_UNKNOWN)
 
     def _report(self, name: str, columns: TableContract, rows: list[OldRow]) -> Iterator[Oddity]:
-        """Yield a line for each column that has a value and is not taken, and one line for all unused columns."""
+        """Yield a line for the columns of each sentence and for each unknown column, and one for all unused columns."""
         taken, unused = columns.taken, frozenset(columns.unused.split())
-        found: dict[str, _Rows] = {}
+        found: dict[tuple[str, str], _Rows] = {}
         idle: set[str] = set()
         for row in rows:
+            mine: dict[tuple[str, str], list[str]] = {}
             for column, value in row.values.items():
                 if column in taken or value is None or value == "":
                     continue
                 if column in unused:
                     idle.add(column)
-                elif column not in columns.reported or _is_on(row, column, columns.usual.get(column)):
-                    found.setdefault(column, _Rows()).add(row, columns.row)
-        for column, mine in found.items():
-            label = f"{column}: {mine.names}"[:MAX_ROW_CHARACTERS]
-            code = columns.reported.get(column, COLUMN_UNKNOWN)
-            facts = {"count": mine.count, "version": self.version}
-            yield Oddity(table=name, row=label, code=code, fate=Fate.CHANGED, params=facts)
+                elif column not in columns.reported:
+                    mine[COLUMN_UNKNOWN, column] = [column]
+                elif _is_on(row, column, columns.usual.get(column)):
+                    mine.setdefault((columns.reported[column], ""), []).append(column)
+            for key, some in mine.items():
+                found.setdefault(key, _Rows()).add(row, columns.row, some)
+        for (code, _), several in found.items():
+            facts = {"count": several.count, "version": self.version}
+            yield Oddity(table=name, row=several.label, code=code, fate=Fate.CHANGED, params=facts)
         if idle:
             facts = {"columns": ", ".join(sorted(idle))}
             yield Oddity(table=name, row="", code=COLUMNS_UNUSED, fate=Fate.SKIPPED, params=facts)
@@ -103,19 +106,22 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows in which a column has a value: their number, and the names of the first ones."""
+    """Rows in which columns have a value: their number, the names of the first ones, and the columns."""
 
     count: int = 0
-    labels: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
 
-    def add(self, row: OldRow, names: str) -> None:
+    def add(self, row: OldRow, naming: str, columns: list[str]) -> None:
         self.count += 1
-        if len(self.labels) < _NAMED_ROWS:
-            self.labels.append(row.name(*names.split()))
+        self.columns.update(dict.fromkeys(columns))
+        if len(self.names) < _NAMED_ROWS:
+            self.names.append(row.name(*naming.split()))
 
     @property
-    def names(self) -> str:
-        return ", ".join(self.labels) + (f" … ({self.count})" if self.count > len(self.labels) else "")
+    def label(self) -> str:
+        more = f" … ({self.count})" if self.count > len(self.names) else ""
+        return f"{', '.join(self.columns)}: {', '.join(self.names)}{more}"[:MAX_ROW_CHARACTERS]
 
 
 def _is_on(row: OldRow, column: str, usual: str | None) -> bool:

@@ -106,11 +106,12 @@ class _Form:
         if never_confirms:
             self._odd("xy_accounts", row, "never_confirmed", fate=Fate.TAKEN)
         delivers = row.text("account_id") not in self._without_delivery
+        reason = row.stripped("delivery_disabled_reason")[:200]
         if row.flag("delivery_disabled", default=False):
             delivers = False
-            self._odd("xy_accounts", row, "delivery_disabled", reason=row.stripped("delivery_disabled_reason")[:200])
-        elif row.stripped("delivery_disabled_reason"):
-            self._odd("xy_accounts", row, "block_reason", reason=row.stripped("delivery_disabled_reason")[:200])
+            self._odd("xy_accounts", row, "delivery_disabled_for" if reason else "delivery_disabled", reason=reason)
+        elif reason:
+            self._odd("xy_accounts", row, "block_reason", reason=reason)
         if row.stripped("disable_reason"):
             self._odd("xy_accounts", row, "was_off_because", reason=row.stripped("disable_reason")[:200])
         holds = ["owner_ends"] if row.stripped("owner_id") in self._ending else []

@@ -258,8 +258,8 @@ _OF_A_PART: Set[str] = frozenset({"table_damaged"})
 FORBIDS: Set[str] = frozenset(
     {
         "proxy_unusable", "system_proxy", "owner_ends", "blacklist_there", "filters_there", "paused_there",
-        "delivery_disabled", "block_rule", "unit_twice", "several_cards", "docked_card", "card_of_other_user",
-        "column_unknown",
+        "delivery_disabled", "delivery_disabled_for", "block_rule", "unit_twice", "several_cards", "docked_card",
+        "card_of_other_user",
     }
 )  # fmt: skip
 """The codes of what somebody must look at before shops are turned on: they stand first in a report."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from shoal.maintenance.moving.contract import COLUMNS_UNUSED, TABLE_UNUSED
+from shoal.maintenance.moving.contract import COLUMN_UNKNOWN, COLUMNS_UNUSED, TABLE_UNUSED
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldShop
 from shoal.maintenance.moving.plan import FORBIDS, Here, Kind, Plan, Tally
 from shoal.maintenance.moving.plan_accounts import AccountPlans
@@ -14,6 +14,7 @@ from shoal.maintenance.moving.plan_goods import GoodsPlans
 from shoal.maintenance.moving.plan_models import ModelPlans
 from shoal.maintenance.moving.plan_pictures import Pictures
 from shoal.maintenance.moving.plan_users import plan_users
+from shoal.maintenance.moving.tables import TABLE_UNKNOWN
 
 
 def make_plan(old: OldShop, here: Here, *, only_user: str = "", pictures: Mapping[str, Path] | None = None) -> Plan:
@@ -51,4 +52,10 @@ def make_plan(old: OldShop, here: Here, *, only_user: str = "", pictures: Mappin
 
 def _rank(odd: Oddity) -> int:
     """Return the place of a line of the report: what forbids comes first, what nobody misses comes last."""
-    return 0 if odd.code in FORBIDS else 2 if odd.code in {COLUMNS_UNUSED, TABLE_UNUSED} else 1
+    if odd.code in {COLUMNS_UNUSED, TABLE_UNUSED}:
+        return 4
+    if odd.code in FORBIDS:
+        return 0
+    if odd.code in {COLUMN_UNKNOWN, TABLE_UNKNOWN}:
+        return 1
+    return 2 if odd.row else 3  # whole tables after single rows
