@@ -1,10 +1,12 @@
-"""The limits beside which requests are measured: the same FastAPI and uvicorn with nothing behind the route.
+"""The limits beside which requests are measured: the same uvicorn with nothing but what is named behind the route.
 
     python -m benchmarks.bare_server PORT DIRECTORY
 
-``PUT /bare/{id}`` reads and writes JSON. ``PUT /durable/{id}`` also stores one row in SQLite, as durable as Shoal's:
-rows that wait at the same time are committed as one group. ``PUT /alone/{id}`` commits each row for itself. ``GET
-/bare/{id}`` answers a small object. ``PUT /send/{id}`` hands a small event to all streams of ``GET /stream``.
+Below ``/bare/`` FastAPI with pydantic answers, below ``/lean/`` Starlette's plain functions with msgspec. ``GET
+/…/read/{id}`` answers a small object, ``PUT /…/put/{id}`` reads and writes JSON. ``PUT /…/durable/{id}`` also stores
+one row in SQLite, as durable as Shoal's: rows that wait at the same time are committed as one group. ``PUT
+/…/alone/{id}`` commits each row for itself. ``PUT /bare/send/{id}`` puts a small event into all streams of ``GET
+/bare/stream``.
 """
 
 from __future__ import annotations
@@ -18,10 +20,16 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Switch(BaseModel):
@@ -83,26 +91,35 @@ def _settle(waiting: list[asyncio.Future[None]]) -> None:
             done.set_result(None)
 
 
-def build(directory: Path) -> FastAPI:
-    """Return the application."""
-    app = FastAPI()
+def build(directory: Path) -> ASGIApp:
+    """Return both applications: each path goes to one of them."""
     together, alone = Rows(directory / "together.db"), Rows(directory / "alone.db")
     alone.groups = False
+    bare, lean = _bare(together, alone), _lean(together, alone)
 
-    @app.get("/bare/{key}")
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        await (lean if scope.get("path", "").startswith("/lean/") else bare)(scope, receive, send)
+
+    return either
+
+
+def _bare(together: Rows, alone: Rows) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/bare/read/{key}")
     async def read(key: str) -> Switched:
         return Switched(msg=key, enabled=True)
 
-    @app.put("/bare/{key}")
-    async def bare(key: str, body: Switch) -> Switched:
+    @app.put("/bare/put/{key}")
+    async def put(key: str, body: Switch) -> Switched:
         return Switched(msg=key, enabled=body.enabled)
 
-    @app.put("/durable/{key}")
+    @app.put("/bare/durable/{key}")
     async def durable(key: str, body: Switch) -> Switched:
         await together.store(key, body.enabled)
         return Switched(msg=key, enabled=body.enabled)
 
-    @app.put("/alone/{key}")
+    @app.put("/bare/alone/{key}")
     async def by_itself(key: str, body: Switch) -> Switched:
         await alone.store(key, body.enabled)
         return Switched(msg=key, enabled=body.enabled)
@@ -111,10 +128,57 @@ def build(directory: Path) -> FastAPI:
     return app
 
 
+class LeanSwitch(msgspec.Struct):
+    """The body of a toggle."""
+
+    enabled: bool
+
+
+class LeanSwitched(msgspec.Struct):
+    """The answer to a toggle."""
+
+    msg: str
+    enabled: bool
+
+
+_decode = msgspec.json.Decoder(LeanSwitch).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def _lean(together: Rows, alone: Rows) -> Starlette:
+    async def answer(key: str, enabled: bool) -> Response:
+        return Response(_encode(LeanSwitched(key, enabled)), media_type="application/json")
+
+    async def read(request: Request) -> Response:
+        return await answer(request.path_params["key"], enabled=True)
+
+    async def put(request: Request) -> Response:
+        return await answer(request.path_params["key"], _decode(await request.body()).enabled)
+
+    async def durable(request: Request) -> Response:
+        key, enabled = request.path_params["key"], _decode(await request.body()).enabled
+        await together.store(key, enabled)
+        return await answer(key, enabled)
+
+    async def by_itself(request: Request) -> Response:
+        key, enabled = request.path_params["key"], _decode(await request.body()).enabled
+        await alone.store(key, enabled)
+        return await answer(key, enabled)
+
+    return Starlette(
+        routes=[
+            Route("/lean/read/{key}", read, methods=["GET"]),
+            Route("/lean/put/{key}", put, methods=["PUT"]),
+            Route("/lean/durable/{key}", durable, methods=["PUT"]),
+            Route("/lean/alone/{key}", by_itself, methods=["PUT"]),
+        ]
+    )
+
+
 def _add_streams(app: FastAPI) -> None:
     revs, listening = itertools.count(1), set[asyncio.Queue[bytes]]()
 
-    @app.put("/send/{key}")
+    @app.put("/bare/send/{key}")
     async def send(key: str, body: Switch) -> Sent:
         rev = next(revs)
         event = b"id: %d\ndata: %s\n\n" % (rev, body.model_dump_json().encode())
@@ -122,7 +186,7 @@ def _add_streams(app: FastAPI) -> None:
             waiting.put_nowait(event)
         return Sent(msg=key, rev=rev)
 
-    @app.get("/stream")
+    @app.get("/bare/stream")
     async def stream() -> StreamingResponse:
         waiting: asyncio.Queue[bytes] = asyncio.Queue()
         listening.add(waiting)

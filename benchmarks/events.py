@@ -117,7 +117,7 @@ async def measure_streams(arguments: argparse.Namespace) -> None:
                     )
                 )
                 found["bare FastAPI"].append(
-                    await times(limit, arguments, path="/send/{}", events="/stream", field="enabled")
+                    await times(limit, arguments, path="/bare/send/{}", events="/bare/stream", field="enabled")
                 )
     rows = [
         {"server": name, "streams": arguments.streams}

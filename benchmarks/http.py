@@ -1,8 +1,9 @@
 """Speed of the HTTP API beside its limits: ``python -m benchmarks.http``.
 
-The real server process, its site stubbed (``stub_server``), and beside it bare FastAPI, alone and with one durable row
-(``bare_server``). Each round measures all of them one after another, for the same time and with the same callers; the
-figures are medians of the rounds. CPU is that of the server's process.
+The real server process, its site stubbed (``stub_server``), and beside it, in a process of their own (``bare_server``),
+bare FastAPI and Starlette with msgspec, each also with one durable row. Each round measures all of them one after
+another, for the same time and with the same callers; the figures are medians of the rounds, and so are the ratios. CPU
+is that of the server's process.
 
 ``--base URL`` measures another server with the same REST contract instead, signed in as ``BENCH_USER`` with
 ``BENCH_PASSWORD``; its accounts ``bench-…`` are created before and deleted after.
@@ -24,6 +25,7 @@ from typing import Any
 import httpx
 import uvloop
 
+from benchmarks import PARKED
 from benchmarks.figures import keep
 from benchmarks.load import Figures, call, request_bytes
 from benchmarks.processes import PASSWORD, Process, ServerProcess, clean_environment, free_port, soon
@@ -47,11 +49,21 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kind of request, and the bare requests beside which it stands."""
+    """One kind of request, and the kind of bare requests beside which it is measured.
+
+    ``durable``: the bare request that also stores a row.
+    """
 
     name: str
     beside: str
     requests: Callable[[Target, Sequence[str]], list[bytes]]
+    durable: str = ""
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """The names of the limits, and the paths of their requests."""
+        durable = {f"{name} durable": f"/{name}/{self.durable}/{{}}" for name in ("lean", "bare") if self.durable}
+        return {"lean": f"/lean/{self.beside}/{{}}", "bare": f"/bare/{self.beside}/{{}}", **durable}
 
 
 def _put(path: str, field: str, accounts: int | None = None) -> Callable[[Target, Sequence[str]], list[bytes]]:
@@ -87,23 +99,37 @@ def _hook(target: Target, ids: Sequence[str]) -> list[bytes]:
     ]  # fmt: skip
 
 
+def _switch(accounts: int | None = None) -> Callable[[Target, Sequence[str]], list[bytes]]:
+    return _put("/cookies/{}/status", "enabled", accounts)
+
+
+def _parked(target: Target, ids: Sequence[str]) -> list[bytes]:
+    """Switch accounts that wait for their owner: the switch is stored, and nothing starts or stops."""
+    return _switch()(target, _parked_of(ids))
+
+
+def _parked_of(ids: Sequence[str]) -> list[str]:
+    return [f"{PARKED}{key}" for key in ids[:50]]
+
+
+def _all_of(ids: Sequence[str]) -> list[str]:
+    """Return the ids with those of the accounts that park."""
+    return [*ids, *_parked_of(ids)]
+
+
 OPERATIONS = (
     Operation("reply hook", "put", _hook),
     Operation("get an account", "read", _get("/cookies/{}")),
     Operation("list ids", "read", _get("/cookies")),
     Operation("list details", "read", _get("/cookies/details")),
     Operation("login check", "read", _get("/verify")),
-    Operation("auto-confirm", "durable", _put("/cookies/{}/auto-confirm", "auto_confirm")),
-    Operation("toggle", "durable", _put("/cookies/{}/status", "enabled")),
-    Operation("toggle one account", "alone", _put("/cookies/{}/status", "enabled", 1)),
+    Operation("server lives", "read", _get("/health/live")),
+    Operation("auto-confirm", "put", _put("/cookies/{}/auto-confirm", "auto_confirm"), durable="durable"),
+    Operation("switch, running", "put", _switch(), durable="durable"),
+    Operation("switch, parked", "put", _parked, durable="durable"),
+    Operation("switch, one account", "put", _switch(1), durable="alone"),
 )
 """What leaves accounts disabled comes last."""
-BARE = {
-    "put": _put("/bare/{}", "enabled"),
-    "read": _get("/bare/{}"),
-    "durable": _put("/durable/{}", "enabled"),
-    "alone": _put("/alone/{}", "enabled", 1),
-}
 
 
 class StubServer(ServerProcess):
@@ -138,7 +164,7 @@ async def bare(directory: Path) -> AsyncIterator[Target]:
         async def ready() -> bool:
             assert child.returncode is None, process.log_file.read_text()[-2000:]
             try:
-                return (await http.get("/bare/x")).status_code == 200
+                return (await http.get("/bare/read/x")).status_code == 200
             except httpx.TransportError:
                 return False
 
@@ -180,15 +206,16 @@ async def measure(
     rows = []
     for operation in OPERATIONS:
         ours = operation.requests(target, ids)
-        names = dict.fromkeys(["put" if operation.beside in {"durable", "alone"} else "read", operation.beside])
         for width in callers:
-            found: dict[str, list[Figures]] = {"": [], **{name: [] for name in names}}
+            found: dict[str, list[Figures]] = {name: [] for name in ("", *operation.limits)}
             for _ in range(rounds):
                 found[""].append(await call(target.base, ours, callers=width, seconds=seconds, pid=target.pid))
                 if limit is None:
                     continue
-                for name in names:
-                    requests = BARE[name](limit, ids)
+                for name, path in operation.limits.items():
+                    requests = (
+                        _get(path)(limit, ids) if operation.beside == "read" else _put(path, "enabled")(limit, ids)
+                    )
                     found[name].append(await call(limit.base, requests, callers=width, seconds=seconds, pid=limit.pid))
             rows.append(_row(operation, width, len(ids), found))
             print(".", end="", file=sys.stderr, flush=True)
@@ -197,28 +224,29 @@ async def measure(
 
 
 def _row(operation: Operation, callers: int, accounts: int, found: dict[str, list[Figures]]) -> dict[str, Any]:
-    runs = found[""]
-    rate = _median(runs, lambda run: run.per_second)
-    assert rate is not None
+    runs = found.pop("")
+    p50 = _median(runs, lambda run: run.quantile_ms(0.5))
+    p99 = _median(runs, lambda run: run.quantile_ms(0.99))
+    assert p50 is not None
+    assert p99 is not None
     row: dict[str, Any] = {
         "request": operation.name,
         "accounts": accounts,
         "callers": callers,
-        "per second": round(rate, 1),
-        "p50 ms": _median(runs, lambda run: run.quantile_ms(0.5)),
-        "p99 ms": _median(runs, lambda run: run.quantile_ms(0.99)),
+        "per second": _median(runs, lambda run: run.per_second),
+        "p50 ms": p50,
+        "p99 ms": p99,
+        "p99 of p50": p99 / p50,
         "CPU µs": _median(runs, lambda run: run.cpu_us),
     }
-    first = next(name for name in found if name)
-    for title, name in (("bare", first), ("durable", operation.beside)):
-        beside = found.get(name) or []
-        known = beside and (title == "bare" or name != first)
-        limit = _median(beside, lambda run: run.per_second) if known else None
+    for name, beside in found.items():
+        ratios = [ours.per_second / limit.per_second for ours, limit in zip(runs, beside, strict=False)]
+        its_p50 = _median(beside, lambda run: run.quantile_ms(0.5))
         row |= {
-            f"{title} per second": limit,
-            f"{title} p50 ms": _median(beside, lambda run: run.quantile_ms(0.5)) if known else None,
-            f"{title} CPU µs": _median(beside, lambda run: run.cpu_us) if known else None,
-            f"of {title}": None if limit is None else rate / limit,
+            f"{name} per second": _median(beside, lambda run: run.per_second),
+            f"{name} CPU µs": _median(beside, lambda run: run.cpu_us),
+            f"of {name}": statistics.median(ratios) if ratios else None,
+            f"p50 of {name}": None if its_p50 is None else p50 / its_p50,
         }
     refused = sorted({status for run in runs for status in run.refused})
     return row | {"refused": ", ".join(map(str, refused)) or "none"}
@@ -232,7 +260,7 @@ async def measure_here(arguments: argparse.Namespace) -> None:
             root = Path(directory)
             async with bare(root) as limit, shoal(root) as target:
                 ids = [f"bench-{number}" for number in range(accounts)]
-                await add_accounts(target, ids)
+                await add_accounts(target, _all_of(ids))
                 rows += await measure(
                     target, limit, ids,
                     rounds=arguments.rounds, seconds=arguments.seconds, callers=arguments.callers,
@@ -257,12 +285,12 @@ async def measure_there(arguments: argparse.Namespace) -> None:
     target = await sign_in(arguments.base, arguments.pid)
     ids = [f"bench-{number}" for number in range(max(arguments.accounts))]
     try:
-        await add_accounts(target, ids)
+        await add_accounts(target, _all_of(ids))
         rows = await measure(
             target, None, ids, rounds=arguments.rounds, seconds=arguments.seconds, callers=arguments.callers
         )
     finally:
-        await remove_accounts(target, ids)
+        await remove_accounts(target, _all_of(ids))
     keep("http-compare", rows, about=f"{arguments.base}: {_about(arguments)}")
 
 

@@ -13,16 +13,20 @@ import gc
 gc.disable()  # as ``shoal`` does before its imports
 
 # ruff: noqa: E402
-from shoal.accounts.account import Account
+from benchmarks import PARKED
+from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.config import load_settings
+from shoal.errors import ActionRequired
 from shoal.logs.logs import configure_logging
 from shoal.server.listener import serve
 from shoal.server.reply_server import build_app
 
 
-async def connect(account: Account, link: Link) -> None:  # noqa: ARG001  as the task calls it
-    """Run until the account stops."""
+async def connect(account: Account, link: Link) -> None:
+    """Run until the account stops; park one whose id begins with ``PARKED``."""
+    if account.id.startswith(PARKED):
+        raise ActionRequired(ParkReason.LOGIN_EXPIRED)
     link.running()
     await asyncio.Event().wait()
 
