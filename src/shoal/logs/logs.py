@@ -29,7 +29,8 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
     """Send everything that Shoal or a library logs through one handler on ``stream`` (default: stderr).
 
     ``level`` is for Shoal's own loggers. Libraries log from WARNING on. A request that was refused is one line at INFO;
-    one that succeeded only at DEBUG: a line costs more than a read, and a committed change has a line of its own.
+    one that succeeded only at DEBUG, and so is a committed change: a line costs more than a read, and the journal has
+    every change.
     """
     out = stream or sys.stderr
     shared: list[Processor] = [
