@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
-from shoal.server.reply_server import build_app
+from shoal.server.reply_server import Application, build_app
 from standins import FakeSite, quick_settings
 
 
@@ -23,15 +22,12 @@ def api_document() -> dict[str, Any]:
 def share_document() -> None:
     """Let the applications of this process that have the very same routes show one document."""
     made: dict[tuple[int, ...], tuple[list[BaseRoute], dict[str, Any]]] = {}
-    make = FastAPI.openapi
+    make = Application.openapi
 
-    def openapi(app: FastAPI) -> dict[str, Any]:
-        if app.openapi_schema is None:
-            routes = app.routes[1:]  # the first shows the document, and is of one application
-            name = tuple(map(id, routes))
-            if name not in made:
-                made[name] = routes, make(app)
-            app.openapi_schema = made[name][1]
-        return app.openapi_schema
+    def openapi(app: Application) -> dict[str, Any]:
+        name = tuple(map(id, app.routes))
+        if name not in made:
+            made[name] = [*app.routes], make(app)
+        return made[name][1]
 
-    FastAPI.openapi = openapi  # type: ignore[method-assign,assignment]
+    Application.openapi = openapi  # type: ignore[method-assign,assignment]

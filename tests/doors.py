@@ -22,12 +22,15 @@ from benchmarks.processes import START_SECONDS
 from protocol_transport import ProtocolTransport
 from quick_start import blank_database, cheap_hasher, files_in, lay_files
 from shoal.accounts.account import Account
+from shoal.api.http.layer import Layer
 from shoal.api.routes import health
 from shoal.api.server import Server
 from shoal.auth import passwords
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
+from shoal.network.connections import Connections, Limits
 from shoal.notices.apprise_process import AppriseProcess
+from shoal.server.listener import entry
 from shoal.server.reply_server import Application, build_app
 from shoal.server.route_table import routers
 from standins import FakeSite, cookie_of, quick_settings, until
@@ -93,6 +96,17 @@ class Beside:
 
     transport: Callable[[], httpx.AsyncBaseTransport]
     proxy: ASGIApp
+
+
+def layered(app: ASGIApp) -> ASGIApp:
+    """The application behind its layer, as the listener serves it; what spreads requests over several as it is."""
+    if not isinstance(app, Application):
+        return app
+    found: Layer | None = getattr(app.state, "layered", None)
+    if found is None:
+        limits = Limits(total=10_000, per_address=10_000, silent_seconds=600.0)
+        found = app.state.layered = entry(app, app.settings, Connections(limits, ()))
+    return found
 
 
 def client_of(app: Application, token: str = "") -> httpx.AsyncClient:
@@ -183,7 +197,7 @@ async def another_person(door: Door, name: str = "bob", role: Role = Role.OWNER)
 async def served(door: Door, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """The same server on a socket. Its parts are those of the door: the lifespan does not run twice."""
     beside: Beside | None = getattr(getattr(door.app, "state", None), "beside", None)
-    app = beside.proxy if beside else door.app
+    app = beside.proxy if beside else layered(door.app)
 
     async def without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

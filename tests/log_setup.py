@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 
-NAMES = ("", "shoal", "uvicorn", "uvicorn.error", "uvicorn.access")
+NAMES = ("", "shoal", "uvicorn", "uvicorn.error")
 
 
 @contextmanager

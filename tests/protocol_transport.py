@@ -13,29 +13,28 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits
-from shoal.server.http_protocol import HttpProtocol
 from shoal.server.listener import entry
 from shoal.server.reply_server import Application
+from shoal.server.request_head_limit import RequestHeadLimit
 
 
 class ProtocolTransport(httpx.AsyncBaseTransport):
-    """Sends each request over a connection of its own, in one piece.
+    """Sends each request over a connection of its own, in one piece."""
 
-    Args:
-        by_layers: every request goes through the layers, as if none was plain.
-    """
-
-    def __init__(
-        self, app: Application, *, client: tuple[str, int] = ("127.0.0.1", 123), by_layers: bool = False
-    ) -> None:
+    def __init__(self, app: Application, *, client: tuple[str, int] = ("127.0.0.1", 123)) -> None:
         self._client = client
         self._connections = Connections(Limits(total=10_000, per_address=10_000, silent_seconds=600.0), ())
-        layers, plain = entry(app, app.settings, self._connections)
-        self._plain = None if by_layers else plain
         self._config = uvicorn.Config(
-            layers, http=HttpProtocol, ws="none", proxy_headers=False, lifespan="off", log_config=None, log_level=None,
+            entry(app, app.settings, self._connections),
+            http=RequestHeadLimit,
+            ws="none",
+            proxy_headers=False,
+            lifespan="off",
+            log_config=None,
+            log_level=None,
+            access_log=False,
             server_header=False,
-        )  # fmt: skip
+        )
         self._state = ServerState()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -50,12 +49,11 @@ class ProtocolTransport(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, content=bytes(answer.body), request=request)
 
     @contextmanager
-    def connected(self) -> Iterator[tuple[HttpProtocol, Line]]:
+    def connected(self) -> Iterator[tuple[RequestHeadLimit, Line]]:
         """Open a connection; closed at the end."""
         connection = self._connections.admit(self._client[0])
         assert connection is not None
-        protocol = HttpProtocol(config=self._config, server_state=self._state, app_state={STATE_KEY: connection})
-        protocol.plain = self._plain
+        protocol = RequestHeadLimit(config=self._config, server_state=self._state, app_state={STATE_KEY: connection})
         line = Line(self._client, connection)
         protocol.connection_made(line)
         try:
@@ -66,7 +64,7 @@ class ProtocolTransport(httpx.AsyncBaseTransport):
             self._connections.leave(connection)
 
     @staticmethod
-    async def _send(protocol: HttpProtocol, line: Line, head: bytes, request: httpx.Request) -> None:
+    async def _send(protocol: RequestHeadLimit, line: Line, head: bytes, request: httpx.Request) -> None:
         """Send head and body, in one piece if the body is known; stop when the server answers."""
         parts = cast("httpx.AsyncByteStream", request.stream)
         if "transfer-encoding" not in request.headers:

@@ -13,7 +13,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from benchmarks.processes import free_port
-from doors import Door, open_door, served
+from doors import Door, layered, open_door, served
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ class AlternatingProxy:
     """An application that lets each request be answered by the next one of several."""
 
     def __init__(self, doors: Sequence[Door]) -> None:
-        self._apps = itertools.cycle([door.app for door in doors])
+        self._apps = itertools.cycle([layered(door.app) for door in doors])
         self.asked = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -36,15 +36,6 @@ _IMPORTED = (
 
 The driver of PostgreSQL alone is 0.1 s of a processor.
 """
-_USUAL_PATHS = frozenset({
-    "/health/ready", "/health/live", "/login", "/cookies", "/cookies/details", "/cookies/{cid}", "/keywords/{cid}",
-    "/cookies/{cid}/settings", "/cookies/{cid}/status", "/cookies/{cid}/rules", "/cookies/{cid}/send", "/chats",
-    "/cookies/{cid}/deliveries", "/orders", "/messages", "/events", "/goods", "/system/nodes",
-    "/goods/{goods_id}/units", "/verify", "/console/session", "/console/live",
-    "/cookies/{cid}/auto-confirm", "/items", "/items/{cid}", "/qr-logins", "/qr-logins/{login_id}",
-    "/node-calls/{operation}",
-})  # fmt: skip
-"""What most tests ask a server for: to make a route ready is 2 ms of a processor, and for all of them half a second."""
 _AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _PR_SET_PDEATHSIG = 1
 _FILES = 4
@@ -72,11 +63,7 @@ def import_programs() -> None:
     gc.disable()  # until what is imported is set apart
     for name in _IMPORTED:
         importlib.import_module(name)
-    for router in importlib.import_module("shoal.server.route_table").routers():
-        for route in router.routes:
-            if route.path in _USUAL_PATHS:
-                assert route.dependant
-                getattr(route, "call", None)
+    importlib.import_module("shoal.server.route_table").routers()
     hasher = importlib.import_module("quick_start").cheap_hasher
     importlib.import_module("shoal.auth.passwords").PasswordHasher = hasher  # type: ignore[attr-defined]
 

@@ -18,7 +18,7 @@ from starlette.types import Message, Scope
 
 from api.authorisation_callers import MINE, THEIRS
 from api.authorisation_table import ALLOWED, REFUSED
-from doors import Door
+from doors import Door, layered
 from picture_files import a_png
 from standins import cookie_of
 
@@ -258,7 +258,7 @@ async def whole_answer(
         elif not endless.is_set():
             content.append(message["body"])
 
-    await door.app(scope, receive, send)
+    await layered(door.app)(scope, receive, send)
     assert status, "no answer"
     return status, told_in_head, b"".join(content)
 

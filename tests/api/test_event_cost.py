@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Scope
 
-from doors import Door, another_person
+from doors import Door, another_person, layered
 from shoal.accounts.account import Observation
 from shoal.accounts.events import AccountStateChanged
 from shoal.api.http import event_feed, published_events
@@ -35,7 +35,7 @@ class Stream:
             "scheme": "http", "path": "/events", "raw_path": b"/events", "query_string": b"", "root_path": "",
             "headers": headers, "client": ("127.0.0.1", 1), "server": ("shoal.test", 80), "state": {},
         }  # fmt: skip
-        self.running = asyncio.ensure_future(door.app(scope, self._receive, self._send))
+        self.running = asyncio.ensure_future(layered(door.app)(scope, self._receive, self._send))
         self._asked = False
 
     async def _receive(self) -> Message:

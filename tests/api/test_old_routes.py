@@ -14,9 +14,8 @@ from fastapi.routing import APIRoute
 from doors import Door, open_door
 from picture_files import a_png
 from shoal.accounts.account import Account
-from shoal.api.http.route_rules import routes_of
 from shoal.orders.item_lists import ItemLists
-from shoal.server.route_table import routers
+from shoal.server.route_table import every_route
 from standins import cookie_of
 from table_files import a_table
 
@@ -215,7 +214,7 @@ def test_the_table_names_every_route_of_the_older_system_and_each_is_there() -> 
     assert len(rows) == 129
     there = {
         (method, re.sub(r"{\w+}", "{}", route.path))
-        for route in routes_of(routers())
+        for route in every_route()
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }

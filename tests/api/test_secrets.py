@@ -14,8 +14,7 @@ from fastapi.routing import APIRoute
 from api.authorisation_calls import whole_answer
 from api_document import api_document
 from doors import Door, open_door
-from shoal.api.http.route_rules import routes_of
-from shoal.server.route_table import routers
+from shoal.server.route_table import every_route
 from standins import cookie_of
 
 CANARY = "canary5d1f77"
@@ -41,7 +40,7 @@ def _routes() -> Iterator[tuple[str, str, set[str] | None]]:
 
 
 def test_no_model_of_a_body_repeats_in_its_errors_what_was_sent() -> None:
-    fields = (route.body_field for route in routes_of(routers()) if isinstance(route, APIRoute))
+    fields = (route.body_field for route in every_route() if isinstance(route, APIRoute))
     models = {field.field_info.annotation for field in fields if field is not None}
     sent = [one for one in models if isinstance(one, type) and not one.__name__.startswith("Body_")]  # those are files
     assert len(sent) > 50

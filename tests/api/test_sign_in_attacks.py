@@ -11,7 +11,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from doors import Door, another_person, client_of, open_door
+from doors import Door, another_person, client_of, layered, open_door
 from shoal.auth.login_throttle import LoginThrottle, Windows
 from shoal.auth.passwords import Passwords
 from shoal.errors import NotApplied
@@ -90,7 +90,7 @@ async def test_a_person_is_counted_once_by_name_and_by_address(door: Door) -> No
 async def test_a_delay_is_told_with_a_time_and_touches_no_session_in_use(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data", allow_plain_http=True) as door, another_person(door) as bob:
         origin = {"Origin": "http://localhost:8080"}
-        transport = httpx.ASGITransport(app=door.app, client=("198.51.100.9", 1))
+        transport = httpx.ASGITransport(app=layered(door.app), client=("198.51.100.9", 1))
         async with httpx.AsyncClient(transport=transport, base_url=origin["Origin"], headers=origin) as thief:
             answers = [
                 await thief.post("/console/session", json={"name": "bob", "password": f"guess {n}"}) for n in range(7)
@@ -108,7 +108,7 @@ async def test_the_owner_signs_in_from_where_they_came_before_while_a_stranger_g
     login = {"username": "bob", "password": PASSWORD}
 
     def at(door: Door, address: str) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(app=door.app, client=(address, 1))
+        transport = httpx.ASGITransport(app=layered(door.app), client=(address, 1))
         return httpx.AsyncClient(transport=transport, base_url="https://shoal.test")
 
     async with open_door(data) as door, another_person(door), at(door, "192.0.2.7") as home:
@@ -180,7 +180,7 @@ async def test_a_token_that_was_planted_before_the_sign_in_opens_nothing_after_i
     planted = await door.server.sessions.open(1, kind="console")
     async with another_person(door):
         origin = "http://localhost:8080"
-        transport = httpx.ASGITransport(app=door.app, client=("127.0.0.1", 1))
+        transport = httpx.ASGITransport(app=layered(door.app), client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url=origin, headers={"Origin": origin}) as browser:
             answer = await browser.post(
                 "/console/session",
@@ -221,7 +221,7 @@ async def test_f12_who_signed_in_lately_comes_in_while_others_guess_from_the_sam
     base = "http://localhost:8080"
 
     def page(door: Door) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(app=door.app, client=("127.0.0.1", 1))
+        transport = httpx.ASGITransport(app=layered(door.app), client=("127.0.0.1", 1))
         return httpx.AsyncClient(transport=transport, base_url=base, headers={"Origin": base})
 
     right = {"name": "bob", "password": PASSWORD}

@@ -11,7 +11,7 @@ import httpx
 import pyotp
 import pytest
 
-from doors import Door, another_person, client_of
+from doors import Door, another_person, client_of, layered
 from shoal.auth import totp
 
 PASSWORD = "a password of theirs"
@@ -85,7 +85,7 @@ async def test_it_is_set_up_in_two_steps_and_asked_only_after_a_right_password(d
 async def test_the_console_asks_for_the_code_too(door: Door, phone: Phone) -> None:
     async with another_person(door) as bob:
         await _switch_on(bob, phone)
-    transport = httpx.ASGITransport(app=door.app, client=("127.0.0.1", 1))
+    transport = httpx.ASGITransport(app=layered(door.app), client=("127.0.0.1", 1))
     page = {"Origin": "http://localhost:8080"}
     async with httpx.AsyncClient(transport=transport, base_url=page["Origin"], headers=page) as browser:
         body = {"name": "bob", "password": PASSWORD}
@@ -219,7 +219,7 @@ async def test_who_has_the_password_and_guesses_codes_is_counted_wherever_they_c
         await _switch_on(bob, phone)
     seen: Counter[str] = Counter()
     for number in range(4):
-        transport = httpx.ASGITransport(app=door.app, client=(f"198.51.100.{number}", 1))
+        transport = httpx.ASGITransport(app=layered(door.app), client=(f"198.51.100.{number}", 1))
         async with httpx.AsyncClient(transport=transport, base_url="https://shoal.test") as thief:
             for guess in range(3):
                 answer = await thief.post("/login", json={**LOGIN, "totp": f"{number}{guess}0000"})

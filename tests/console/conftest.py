@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from doors import Door, started_door
+from doors import Door, layered, started_door
 
 PASSWORD = "correct horse battery"
 
@@ -30,7 +30,7 @@ async def browser(door: Door) -> AsyncIterator[httpx.AsyncClient]:
 
 def page_of(door: Door, base: str = "http://localhost:8080", *, address: str = "127.0.0.1") -> httpx.AsyncClient:
     """A page that was served from ``base`` to a browser at ``address``."""
-    transport = httpx.ASGITransport(app=door.app, raise_app_exceptions=False, client=(address, 40_000))
+    transport = httpx.ASGITransport(app=layered(door.app), raise_app_exceptions=False, client=(address, 40_000))
     return httpx.AsyncClient(transport=transport, base_url=base, headers={"Origin": base})
 
 

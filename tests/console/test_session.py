@@ -19,7 +19,7 @@ async def test_the_token_is_in_a_cookie_that_scripts_cannot_read_and_nowhere_els
 
 
 async def test_over_https_the_cookie_is_bound_to_this_very_host(door: Door) -> None:
-    async with page_of(door, "https://shop.example", address="192.0.2.7") as browser:
+    async with page_of(door, "https://shoal.test", address="192.0.2.7") as browser:
         cookie = (await sign_in(browser)).headers["set-cookie"]
         assert cookie.startswith("__Host-shoal_session=")
         assert {"secure", "httponly", "samesite=strict", "path=/"} <= set(cookie.lower().split("; "))
@@ -74,11 +74,11 @@ async def test_a_foreign_page_cannot_sign_a_browser_in_or_out(browser: httpx.Asy
 
 
 async def test_behind_a_proxy_that_ends_tls_the_default_port_and_the_scheme_do_not_matter(door: Door) -> None:
-    async with page_of(door, "http://shop.example") as browser:
-        browser.headers["Origin"] = "https://shop.example:443"
+    async with page_of(door, "http://shoal.test") as browser:
+        browser.headers["Origin"] = "https://shoal.test:443"
         assert (await sign_in(browser)).status_code == 200
-    async with page_of(door, "https://shop.example") as browser:
-        browser.headers["Origin"] = "http://shop.example"
+    async with page_of(door, "https://shoal.test") as browser:
+        browser.headers["Origin"] = "http://shoal.test"
         assert (await sign_in(browser)).status_code == 403
 
 

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from api_document import api_document
 from shoal.api.http import body_limit
-from shoal.api.http.route_rules import Asks, routes_of, rule_of
+from shoal.api.http.route_rules import Asks, rule_of
 from shoal.api.schemas import request_texts
 from shoal.auth import api_tokens, passwords, totp
 from shoal.auth import grant_rows as access
@@ -30,7 +30,7 @@ from shoal.messages import picture_formats
 from shoal.network import connections
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
-from shoal.server.route_table import routers
+from shoal.server.route_table import every_route
 from shoal.sheets import xlsx as sheets
 from shoal.sheets import xlsx_processes
 from shoal.storage import searches
@@ -172,7 +172,7 @@ def test_f15_every_route_that_asks_nothing_stands_on_the_page() -> None:
     page = _page()
     asking_nothing = {
         re.sub(r":path}", "}", route.path)
-        for route in routes_of(routers())
+        for route in every_route()
         if (rule := rule_of(route)) is not None and rule.asks is Asks.NOTHING
     }
     assert {path for path in asking_nothing if f"{path}`" not in page} == set()
@@ -214,8 +214,7 @@ def test_f10_the_page_says_of_every_route_about_the_server_itself_who_may_call_i
     }
     wanted = {
         f"{method} {route.path_format}": CALLERS[rule.asks]
-        for routes in routers()
-        for route in routes.routes
+        for route in every_route()
         if isinstance(route, APIRoute) and route.path.startswith(("/system/", "/health"))
         for method in route.methods or ()
         if (rule := rule_of(route)) is not None

@@ -49,7 +49,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a script gets what the filter holds back as a reply without words",
-        "api/routes/reply_hook.py",
+        "api/reply_words.py",
         "if choice.decision is Decision.FILTERED:",
         "if False:",
         f"{_API}test_a_script_gets_no_filtered_text_and_what_is_said_once_only_once",

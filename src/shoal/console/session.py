@@ -112,7 +112,8 @@ async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:
 
 async def _check_way(request: Request, server: Server) -> None:
     """Refuse a password over an unencrypted network, unless the administrator allows it."""
-    if is_secure(request) or comes_from_this_machine(request) or server.settings.allow_plain_http:
+    names = {name for name, _ in request.scope["headers"]}
+    if is_secure(request) or comes_from_this_machine(request.scope, names) or server.settings.allow_plain_http:
         return
     await server.audit_log.record(AuditEvent.SIGN_IN, actor="", origin=where_from(request, _BY), outcome=_PLAIN_HTTP)
     raise Forbidden("plain HTTP from another machine", code=_PLAIN_HTTP)

@@ -13,14 +13,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shoal.logs.log_lines import NEWEST
 from shoal.logs.own_logger import PLACE, OwnLines, OwnLogger, with_place
-from shoal.logs.redaction import redact_fields, redact_path
+from shoal.logs.redaction import redact_fields
 from shoal.logs.text_lines import EVENT_WIDTH, text_line
 
 _OURS = ("level", "logger", "timestamp", PLACE)
 """Fields that this module makes itself; they hold no text from outside."""
-
-_ACCESS_ARGUMENTS = 5
-"""What uvicorn logs of a request: client, method, target, version, status."""
 
 _crashes = structlog.get_logger("shoal.crashes")
 
@@ -28,8 +25,8 @@ _crashes = structlog.get_logger("shoal.crashes")
 def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO | None = None) -> None:
     """Send everything that Shoal or a library logs through one handler on ``stream`` (default: stderr).
 
-    ``level`` is for Shoal's own loggers. Libraries log from WARNING on. A request that was refused is one line at INFO;
-    one that succeeded only at DEBUG, and so is a committed change: a line costs more than a read, and the journal has
+    ``level`` is for Shoal's own loggers. Libraries log from WARNING on. A request that was refused is one line at INFO.
+    One that succeeded and a committed change are lines at DEBUG: a line costs more than a read, and the journal has
     every change.
     """
     out = stream or sys.stderr
@@ -47,8 +44,7 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _request_line],
-            pass_foreign_args=True,
+            foreign_pre_chain=shared,
             processors=[_place_of_record, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
@@ -67,11 +63,7 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("shoal").setLevel(level)
-    requests = logging.getLogger("uvicorn.access")
-    least = logging.getLevelNamesMapping()[level]
-    requests.setLevel(max(logging.INFO, least))
-    requests.filters[:] = [] if least <= logging.DEBUG else [_is_worth_a_line]
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.captureWarnings(capture=True)
@@ -117,27 +109,6 @@ def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     """Keep the line for the API's list of the newest ones."""
     function, line = event_dict.pop(PLACE, ("", 0))
     NEWEST.keep(event_dict, function=function, line=line)
-    return event_dict
-
-
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Return whether a request is logged at INFO: a refusal."""
-    if not isinstance(record.args, tuple) or len(record.args) != _ACCESS_ARGUMENTS:
-        return True
-    return not str(record.args[4]).startswith(("2", "3"))
-
-
-def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """Turn uvicorn's line about a request into fields, without the query string: it may hold a secret."""
-    arguments = event_dict.pop("positional_args", None)
-    if (
-        event_dict.get("logger") == "uvicorn.access"
-        and isinstance(arguments, tuple)
-        and len(arguments) == _ACCESS_ARGUMENTS
-    ):
-        client, method, target, _version, status = arguments
-        path = redact_path(str(target).partition("?")[0])
-        event_dict.update(event="request", client=client, method=method, path=path, status=status)
     return event_dict
 
 

@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
@@ -337,6 +338,7 @@ class Connections:
                 del self._in_flight[address]
 
 
+@lru_cache(maxsize=4096)
 def grouped(host: str) -> str:
     """Return the address for counting: for IPv6 the /64 network that one customer is given."""
     try:

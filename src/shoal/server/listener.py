@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import structlog
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from shoal.api.hot import hot
 from shoal.api.http.host_names import HostNames
-from shoal.api.http.plain_requests import PlainRequests
+from shoal.api.http.layer import Layer
+from shoal.api.http.request_checks import RequestChecks
 from shoal.api.http.request_limits import RequestLimits
 from shoal.config import Settings
 from shoal.errors import ConfigError
@@ -30,9 +30,9 @@ from shoal.network.addresses import is_loopback, parse_host_names, parse_network
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, most_connections
 from shoal.server.acceptor import Acceptor
 from shoal.server.bound_socket import bind, unusable
-from shoal.server.http_protocol import HttpProtocol, PlainAnswers
 from shoal.server.malloc_tuning import apart_while_starting, keep_large_blocks_apart
 from shoal.server.open_files import allow_many_open_files
+from shoal.server.request_head_limit import RequestHeadLimit
 from shoal.server.service_manager import ServiceManager
 from shoal.server.tls import Certificate
 from shoal.server.worker import Worker
@@ -111,13 +111,13 @@ async def _serve(
     host = settings.host
     url = reachable_url(host, taken.getsockname()[1], scheme="https" if certificate else "http")
     connections = Connections(_limits(settings), parse_networks(settings.trusted_proxies))
-    layers, plain = entry(app, settings, connections)
     config = uvicorn.Config(
-        layers,
-        http=HttpProtocol,
+        entry(app, settings, connections),
+        http=RequestHeadLimit,
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
-        proxy_headers=False,  # they are handled in ``_guarded``
+        proxy_headers=False,  # the layer believes them
+        access_log=False,  # the layer logs requests
         lifespan="off",  # entered here, so that its errors reach the caller
         log_config=None,
         log_level=None,
@@ -138,7 +138,7 @@ async def _serve(
         manager.stopping()
         app.state.server.events.end()
 
-    server = _Server(config, connections, listens, ends, plain)
+    server = _Server(config, connections, listens, ends)
     doors = {taken: context}
     if worker is not None:
         doors[worker.inner] = None if worker.plain else context
@@ -221,17 +221,18 @@ def _look_for_shards(app: Application) -> None:
         opened.nodes.look_now()
 
 
-def entry(app: Application, settings: Settings, connections: Connections) -> tuple[ASGIApp, PlainAnswers]:
-    """Return the application behind the layers that need the connection itself, and the short way for plain requests.
-
-    Host names come first, then the headers of a proxy, then the limit of its requests.
-    """
-    networks, hsts = parse_networks(settings.trusted_proxies), settings.tls_cert is not None
-    limited: Any = RequestLimits(app, connections)
-    inner: Any = ProxyHeadersMiddleware(limited, trusted_hosts=[str(one) for one in networks]) if networks else limited
-    names = HostNames(inner, allowed=own_names(settings), proxies=networks, hsts=hsts)
-    plain = PlainRequests(app, app.answering, is_own_name=names.is_own, allow_plain_http=settings.allow_plain_http)
-    return names, PlainAnswers(plain, hsts=hsts)
+def entry(app: Application, settings: Settings, connections: Connections) -> Layer:
+    """Return the application behind its one layer."""
+    networks = parse_networks(settings.trusted_proxies)
+    return Layer(
+        app,
+        hot,
+        names=HostNames(allowed=own_names(settings), proxies=networks),
+        limits=RequestLimits(connections),
+        checks=RequestChecks(allow_plain_http=settings.allow_plain_http),
+        proxies=networks,
+        hsts=settings.tls_cert is not None,
+    )
 
 
 def own_names(settings: Settings) -> frozenset[str]:
@@ -267,7 +268,6 @@ class _Server(uvicorn.Server):
         connections: Connections,
         listens: Callable[[], None],
         ends: Callable[[], None],
-        plain: PlainAnswers,
     ) -> None:
         super().__init__(config)
         self._connections = connections
@@ -275,7 +275,6 @@ class _Server(uvicorn.Server):
         self._contexts: dict[socket.socket, ssl.SSLContext | None] = {}
         self._listens = listens
         self._ends = ends
-        self._plain = plain
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -283,9 +282,7 @@ class _Server(uvicorn.Server):
 
     def protocol_of(self, connection: Connection) -> asyncio.Protocol:
         """The protocol of a connection; each request finds its connection in ``scope["state"]``."""
-        protocol = HttpProtocol(config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection})
-        protocol.plain = self._plain
-        return protocol
+        return RequestHeadLimit(config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen with our own acceptor, which counts connections and TLS handshakes from their beginning."""

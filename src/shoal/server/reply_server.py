@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from fastapi import FastAPI
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import Receive, Scope, Send
 
 from shoal import __version__
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.account_task import Connect
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.api.http.late_routes import import_late, put_in_place
+from shoal.api.hot import hot
+from shoal.api.http.idempotency import SECURITY_SCHEME
 from shoal.api.http.problems import answer_problems
-from shoal.api.http.request_checks import RequestChecks
-from shoal.api.http.route_at_need import SECURITY_SCHEMES
-from shoal.api.http.route_branches import RouteBranches
-from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import health, item_pages
 from shoal.api.schemas.kept_accounts import KeptAccounts
@@ -50,7 +45,7 @@ from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_moving import open_moving, open_uploads
 from shoal.server.open_storage import Storage, open_nodes, open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_rate_limits, open_users
-from shoal.server.route_table import routes_at_need
+from shoal.server.route_table import are_imported, routers
 from shoal.sheets.xlsx_processes import XlsxProcesses
 
 if TYPE_CHECKING:
@@ -58,37 +53,41 @@ if TYPE_CHECKING:
     from shoal.server.worker import Worker
 
 
+_BEARER: Final = {"type": "http", "scheme": "bearer", "description": "A token from POST /login or POST /tokens."}
+
+
 class Application(FastAPI):
-    """With the headers that every answer has, also answers to failures, and the token in the OpenAPI document."""
+    """The routes of all modules, which are imported once the server listens, behind the hot ones, and the document."""
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self.settings = settings
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return the layers of FastAPI that are needed here, with ours around them."""
-        return self.answering(RouteBranches(self.router), checked=True)
-
-    def answering(self, inner: ASGIApp, *, checked: bool = False) -> ASGIApp:
-        """Return an application that answers the failures of another; ``checked``: behind the checks of a request."""
-        handlers = dict(self.exception_handlers)
-        last_resort: Any = handlers.pop(Exception)
-        layers: ASGIApp = ExceptionMiddleware(inner, handlers=handlers)
-        if checked:
-            layers = RequestChecks(layers, allow_plain_http=self.settings.allow_plain_http)
-        safe = ServerErrorMiddleware(layers, handler=last_resort)
-        return SafetyHeaders(safe, hsts=self.settings.tls_cert is not None)
+        self._routes_are_made = asyncio.Event()
 
     @property
-    def routes(self) -> list[BaseRoute]:
-        """All routes; the modules that are not imported yet are imported."""
-        put_in_place(self.router.routes)
-        return self.router.routes
+    def has_routes(self) -> bool:
+        """Whether the routes are made."""
+        return self._routes_are_made.is_set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; one that comes while the routes are made waits for them."""
+        if not self.has_routes and scope["type"] != "lifespan":
+            await self._routes_are_made.wait()
+        await super().__call__(scope, receive, send)
+
+    def add_routes(self, routers: Iterable[APIRouter]) -> None:
+        """Add all routes, as they are: to include a router computes each of its routes again."""
+        self.router.routes.extend(route for router in routers for route in router.routes)
+        self.router.routes.extend(hot)  # for other methods of their paths
+        self._routes_are_made.set()
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
-        document = super().openapi()
-        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        """Return the OpenAPI document. It makes the routes if the server has not begun to."""
+        if not self.has_routes:
+            self.add_routes(routers())
+        routes = [*self.routes, *(route.declared for route in hot)]
+        document = get_openapi(title=self.title, version=self.version, summary=self.summary, routes=routes)
+        document["components"]["securitySchemes"] = {SECURITY_SCHEME: _BEARER}
         return document
 
 
@@ -115,10 +114,10 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
             _start_traces(settings, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
-            _import_routes(app, closing)
+            _import_routes(application, closing)
             yield
 
-    app = Application(
+    application = Application(
         settings,
         title="Shoal",
         version=__version__,
@@ -130,14 +129,20 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it would ask for them at each request
         redirect_slashes=False,  # behind a proxy without the scheme it leads to plain HTTP, with the token
     )
-    app.router.routes.extend(routes_at_need())  # as they are: including a router computes each of its routes again
-    answer_problems(app)
-    return app
+    answer_problems(application)
+    if are_imported():
+        application.add_routes(routers())
+    return application
 
 
-def _import_routes(app: FastAPI, closing: Closing) -> None:
-    """Begin to import the modules of routes that no request needed yet; the server ends when one cannot be imported."""
-    task = asyncio.create_task(import_late(app.router.routes), name="import of routes")
+def _import_routes(app: Application, closing: Closing) -> None:
+    """Begin to import the modules of routes in a thread; the server ends when one cannot be imported."""
+
+    async def imported() -> None:
+        if not app.has_routes:
+            app.add_routes(await asyncio.to_thread(routers))
+
+    task = asyncio.create_task(imported(), name="import of routes")
     app.state.starting = (app.state.started, task)
     closing.push_async_callback(ended, task)
 

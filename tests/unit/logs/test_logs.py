@@ -153,32 +153,11 @@ def test_a_traceback_is_kept_without_its_secrets(json_log: io.StringIO) -> None:
         assert "RuntimeError" in row["exception"]
 
 
-def test_the_line_about_a_request_has_no_query_string(json_log: io.StringIO) -> None:
-    logging.getLogger("uvicorn.access").info(
-        '%s - "%s %s HTTP/%s" %d', "127.0.0.1:5", "GET", f"/events?after=3&whatever={SECRETS[0]}", "1.1", 403
-    )
-    [row] = rows(json_log)
-    assert_clean(json_log.getvalue())
-    assert (row["method"], row["path"], row["status"]) == ("GET", "/events", 403)
-
-
-@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_a_request_that_succeeded_is_logged_at_debug_only(restored: None, level: str) -> None:
-    stream = io.StringIO()
-    configure_logging(level=level, json=True, stream=stream)
-    for method, status in (("GET", 200), ("HEAD", 304), ("PUT", 200), ("GET", 404)):
-        logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', "a", method, "/", "1.1", status)
-    worth = [("GET", 404)]
-    everything = [("GET", 200), ("HEAD", 304), ("PUT", 200), *worth]
-    assert [(row["method"], row["status"]) for row in rows(stream)] == (worth if level == "INFO" else everything)
-
-
 def test_libraries_are_quiet_and_our_level_holds(restored: None) -> None:
     stream = io.StringIO()
     configure_logging(level="WARNING", json=True, stream=stream)
     logging.getLogger("alembic").info("noise")
     structlog.get_logger("shoal.test").info("noise")
-    logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', "a", "GET", "/", "1.1", 200)
     structlog.get_logger("shoal.test").warning("heard")
     assert [row["event"] for row in rows(stream)] == ["heard"]
 

@@ -223,7 +223,8 @@ WhoManages = Annotated[Principal, Depends(_who_may(Permission.OWN))]
 WhoAddsShops = Annotated[Principal, Depends(_who_may(Permission.OWN, adds_shops=True))]
 WhoReadsNamed = Annotated[Principal, Depends(_who_may(Permission.READ, Shop.CONTENT))]
 """For routes that name an account in the query or body: they check the permission by ``server.authorization``."""
-WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Permission.REPLY, Shop.CONTENT))]
+who_replies_named = _who_may(Permission.REPLY, Shop.CONTENT)
+WhoRepliesNamed = Annotated[Principal, Depends(who_replies_named)]
 WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Permission.OPERATE, Shop.CONTENT))]
 WhoManagesNamed = Annotated[Principal, Depends(_who_may(Permission.OWN, Shop.CONTENT))]
 WhoAddsNamed = Annotated[Principal, Depends(_who_may(Permission.OWN, Shop.CONTENT, adds_shops=True))]
@@ -298,8 +299,7 @@ async def caller_of(
 ) -> Caller:
     """Return who makes a change, its op id, and the conditions on the account."""
     server, who = server_in(request), await known(request)
-    op = op_of(request, who)
-    rule = rule_of(request.scope["route"])
+    op, rule = op_of(request, who), rule_of(request.scope["route"])
     return Caller(
         actor=actor_of(who.user),
         permit=permit(server, who, Permission.OWN if rule is None else rule.permission),
@@ -386,13 +386,15 @@ async def right_on_path(request: Request) -> Permission:
 ThePermission = Annotated[Permission, Depends(right_on_path)]
 """A route must declare it after the account."""
 IdToRemove = Annotated[str, Depends(id_to_remove)]
-ReadAccount = Annotated[Account, Depends(_account(Permission.READ))]
+read_account = _account(Permission.READ)
+ReadAccount = Annotated[Account, Depends(read_account)]
 ReplyAccount = Annotated[Account, Depends(_account(Permission.REPLY))]
 OperateAccount = Annotated[Account, Depends(_account(Permission.OPERATE))]
 OwnAccount = Annotated[Account, Depends(_account(Permission.OWN))]
 AccountToRead = Annotated[Account, Depends(_account(Permission.READ, "/read"))]
 """The following use the error texts of the REST dialect that sellers come from when the account does not exist."""
-AccountToChange = Annotated[Account, Depends(_account(Permission.OPERATE, "/change"))]
+account_to_change = _account(Permission.OPERATE, "/change")
+AccountToChange = Annotated[Account, Depends(account_to_change)]
 AccountToRenew = Annotated[Account, Depends(_account(Permission.OWN, "/change"))]
 RulesToRead = Annotated[Account, Depends(_account(Permission.READ, "/rules"))]
 RulesToChange = Annotated[Account, Depends(_account(Permission.OPERATE, "/rules"))]

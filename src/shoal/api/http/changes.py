@@ -31,18 +31,25 @@ async def changed(
 async def made(
     server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
 ) -> Outcome:
-    """Await a change and put the new ETag into the response.
+    """Await a change and put the new ETag into the response; otherwise like ``outcome_of``."""
+    outcome = await outcome_of(server, account_id, change, shown)
+    response.headers["ETag"] = etag(outcome.generation)
+    return outcome
+
+
+async def outcome_of(
+    server: Server, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
+) -> Outcome:
+    """Await a change.
 
     A ``StaleGeneration`` carries the account as it is now, in the form of ``shown``. The answer takes the account's
     values from the outcome, because the account may already be deleted.
     """
     try:
-        outcome = await change
+        return await change
     except StaleGeneration as error:
         await _add_current(server, account_id, error, shown)
         raise
-    response.headers["ETag"] = etag(outcome.generation)
-    return outcome
 
 
 async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from shoal.api.http.late_routes import import_late
 from shoal.concurrency.single_flight import SingleFlight
 
 
@@ -37,7 +36,6 @@ class KeptDocument:
         return self._shown
 
     async def _made(self) -> Shown:
-        await import_late(self._app.router.routes)
         return await asyncio.to_thread(self._make)
 
     def _make(self) -> Shown:

@@ -13,18 +13,17 @@ _SESSION_PATH = "/console/session"
 """This route refuses and records foreign pages itself."""
 
 
-async def without_foreign_cookies(scope: Scope) -> Scope:
-    """Return a request with cookies as it is, or without them when a page of another site made it; record that.
+async def drop_foreign_cookies(scope: Scope) -> None:
+    """Take the cookies out of a request that a page of another site made, and record that.
 
     Browsers never add a token header by themselves.
     """
     connection = HTTPConnection(scope)
     if cookie_token(connection) is None or cookie_counts(connection):
-        return scope
+        return
     if "authorization" not in connection.headers and scope["path"] != _SESSION_PATH:
         await _note(connection)
-    kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
-    return {**scope, "headers": kept}
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
 
 
 async def _note(connection: HTTPConnection) -> None:

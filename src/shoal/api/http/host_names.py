@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import html
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Final
 
 import structlog
 from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.problems import problem_answer
-from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.language.catalogue import translate
 from shoal.language.choice import language_of
 from shoal.network.addresses import Network, host_name, is_allowed_host
@@ -30,42 +29,42 @@ SETTING: Final = "SHOAL_ALLOWED_HOSTS"
 _MOST_LOGGED: Final = 50
 """The number of refused names that are logged, each once."""
 _LONGEST_SHOWN: Final = 100
+_LONGEST_HOST: Final = 300
+"""Of a ``Host`` header in bytes: no name is longer, and what anybody may send must not fill the memory."""
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 }
 
 
 class HostNames:
-    """Middleware before all others. Only it reads ``X-Forwarded-Host``, and only of trusted proxies."""
+    """The names under which the server may be reached. Only it reads ``X-Forwarded-Host``, and only of trusted
+    proxies."""
 
-    def __init__(self, app: ASGIApp, *, allowed: frozenset[str], proxies: Sequence[Network], hsts: bool) -> None:
-        self._app = app
+    def __init__(self, *, allowed: frozenset[str], proxies: Sequence[Network]) -> None:
         self._allowed = allowed
-        self._hsts = hsts
         self._logged: set[str] = set()
         self._is_proxy = lru_cache(maxsize=1024)(lambda host: _is_within(host, proxies))
-        self.is_own = lru_cache(maxsize=1024)(self._is_own)
-        """Whether the server may be reached under the name in a ``Host`` header."""
+        self._is_own = lru_cache(maxsize=1024)(self._looked_up)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on when every host name in it is allowed."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
+    def strange_name(self, scope: Scope, names: Collection[bytes]) -> str:
+        """Return the name of a request that is not the server's; empty if there is none.
+
+        A name that a proxy passes on becomes that of the request. ``names``: those of its headers.
+        """
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        passed_on = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
-        if passed_on:
+        if b"x-forwarded-host" in names:
+            passed_on = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
             believed = self._comes_from_proxy(scope)
             forwarded = _last(passed_on) if believed else b""
-            scope = _renamed(scope, forwarded)
+            _rename(scope, forwarded)
             hosts += [forwarded] if forwarded else []
-        strange = next((host for host in hosts if not self.is_own(host)), None)
-        if strange is not None:
-            await self._refuse(host_name(strange.decode("latin-1")), scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        for host in hosts:
+            if len(host) > _LONGEST_HOST or not self._is_own(host):
+                return host_name(host.decode("latin-1"))
+        return ""
 
-    def _is_own(self, host: bytes) -> bool:
+    def _looked_up(self, host: bytes) -> bool:
+        """Return whether the server may be reached under the name in a ``Host`` header."""
         name = host_name(host.decode("latin-1"))
         return not name or is_allowed_host(name, self._allowed)  # browsers always send a name
 
@@ -73,7 +72,8 @@ class HostNames:
         client = scope.get("client")
         return client is not None and self._is_proxy(client[0])
 
-    async def _refuse(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a name that is not the server's."""
         shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST_SHOWN])
         if shown not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(shown)
@@ -81,7 +81,7 @@ class HostNames:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # closed before it is accepted: the client gets a 403
             return
-        await SafetyHeaders(_answer(shown, Headers(scope=scope)), hsts=self._hsts)(scope, receive, send)
+        await _answer(shown, Headers(scope=scope))(scope, receive, send)
 
 
 def _answer(name: str, headers: Headers) -> Response:
@@ -100,11 +100,11 @@ def _answer(name: str, headers: Headers) -> Response:
     return HTMLResponse(page, problem.status, headers=_PAGE_HEADERS)
 
 
-def _renamed(scope: Scope, host: bytes) -> Scope:
-    """Return the request without ``X-Forwarded-Host``; a trusted forwarded name becomes its ``Host``."""
+def _rename(scope: Scope, host: bytes) -> None:
+    """Take ``X-Forwarded-Host`` out of a request; a trusted forwarded name becomes its ``Host``."""
     dropped = {b"x-forwarded-host", b"host"} if host else {b"x-forwarded-host"}
     kept = [(name, value) for name, value in scope["headers"] if name not in dropped]
-    return {**scope, "headers": [*kept, (b"host", host)] if host else kept}
+    scope["headers"] = [*kept, (b"host", host)] if host else kept
 
 
 def _last(values: Sequence[bytes]) -> bytes:

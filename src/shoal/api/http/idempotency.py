@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import structlog
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shoal.api.http.caller import actor_of, maybe_principal
-from shoal.api.http.direct_routes import DirectRoute
+from shoal.api.http.older_routes import OLDER_ROUTES
 from shoal.api.http.problems import answer_to
-from shoal.api.http.route_rules import Asks, Shop, rule_of
+from shoal.api.http.query_names import require_names
+from shoal.api.http.route_rules import Asks, Shop, is_for_tokens, rule_of
 from shoal.api.schemas.op_ids import check_key, new_op_id
 from shoal.api.schemas.shown_once import to_keep
 from shoal.api.server import Server
@@ -58,6 +61,9 @@ _PARAMETER: Final[dict[str, Any]] = {
 }
 """In the document. No dependency reads the header by itself, so that FastAPI does not know of it."""
 
+SECURITY_SCHEME: Final = "HTTPBearer"
+"""In the document. No dependency reads the token by itself, so that FastAPI does not know of it."""
+
 PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountBeingDeleted)
 """Errors whose answer is not stored. Nothing was done: the request may succeed later, or with a newer ETag."""
 
@@ -79,14 +85,14 @@ class JsonRequest(Request):
         return read_json(await self.body())
 
 
-class ChangingRoute(DirectRoute):
-    """A route that applies the ``Idempotency-Key`` of a signed-in user.
+class ChangingRoute(APIRoute):
+    """A route that applies the ``Idempotency-Key`` of a signed-in user (see ``answered_once``)."""
 
-    The key is stored as reserved before the route runs. A final answer is stored and given again. Final are 2xx, and a
-    refusal of what the request asks for. Not final are 5xx, a missing permission, a body that cannot be read, and
-    errors that may pass (``PASSING``). A request whose key is reserved but has no stored answer runs again under the
-    same op id, which does nothing twice.
-    """
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        token: dict[str, Any] = {"security": [{SECURITY_SCHEME: []}]} if is_for_tokens(self) else {}
+        key = {"parameters": [_PARAMETER]} if token and self.heeds_keys else {}
+        self.openapi_extra = {**token, **key, **(self.openapi_extra or {})}
 
     request_class: type[Request] = JsonRequest
     """Reads the body for FastAPI."""
@@ -96,32 +102,62 @@ class ChangingRoute(DirectRoute):
         """Whether the same key gives the same thing."""
         return bool(CHANGING_METHODS & (self.methods or set())) and "ignores_keys" not in self.endpoint.__dict__
 
-    def is_plain(self, request: Request) -> bool:
-        """Return whether the request is plain and has no key."""
-        return super().is_plain(request) and HEADER not in request.headers
+    @cached_property
+    def query_names(self) -> frozenset[str] | None:
+        """The names that a query may have; ``None``: any, as for routes of the older system and what anybody reads."""
+        methods = self.methods or set()
+        rule = rule_of(self)
+        if any((method, self.path) in OLDER_ROUTES for method in methods):
+            return None
+        if not CHANGING_METHODS & methods and (rule is None or rule.asks is Asks.NOTHING):
+            return None
+        return frozenset(_query_names(self.dependant))
 
-    def _documented(self) -> dict[str, Any]:
-        documented = super()._documented()
-        return documented | {"parameters": [_PARAMETER]} if documented and self.heeds_keys else documented
+    def require_names(self, query: bytes) -> None:
+        """Raise ``InvalidInput`` for a name in a query that the route does not take."""
+        if query and self.query_names is not None:
+            require_names(query, self.query_names)
 
     def get_route_handler(self) -> Handle:
         """Return the handler of the route, which runs at most once for each key."""
         handle = super().get_route_handler()
+        once = answered_once(handle) if self.heeds_keys else handle
 
-        async def once(sent: Request) -> Response:
-            request = self.request_class(sent.scope, sent.receive)
-            key = request.headers.get(HEADER)
-            if key is None or not self.heeds_keys:
-                return await handle(request)
-            server: Server = request.app.state.server
-            who = await maybe_principal(request)
-            if who is None:
-                return await handle(request)  # the route refuses it
-            keyed = await _keyed(request, who, check_key(key))
-            async with server.idempotency_keys.turn(keyed):
-                return await _answered(server, who, keyed, request, handle)
+        async def read(sent: Request) -> Response:
+            self.require_names(sent.scope["query_string"])
+            return await once(self.request_class(sent.scope, sent.receive))
 
-        return once
+        return read
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for part in dependant.dependencies:
+        yield from _query_names(part)
+
+
+def answered_once(handle: Handle) -> Handle:
+    """Return a function that handles a request at most once for each key of a signed-in user.
+
+    The key is stored as reserved before the request is handled. A final answer is stored and given again. Final are
+    2xx, and a refusal of what the request asks for. Not final are 5xx, a missing permission, a body that cannot be
+    read, and errors that may pass (``PASSING``). A request whose key is reserved but has no stored answer runs again
+    under the same op id, which does nothing twice.
+    """
+
+    async def once(request: Request) -> Response:
+        key = request.headers.get(HEADER)
+        if key is None:
+            return await handle(request)
+        server: Server = request.app.state.server
+        who = await maybe_principal(request)
+        if who is None:
+            return await handle(request)  # the route refuses it
+        keyed = await _keyed(request, who, check_key(key))
+        async with server.idempotency_keys.turn(keyed):
+            return await _answered(server, who, keyed, request, handle)
+
+    return once
 
 
 def leave_open(request: Request) -> None:

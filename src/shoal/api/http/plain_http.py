@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from shoal.api.http.problems import problem_answer
-from shoal.api.http.session_cookie import SAFE_METHODS, comes_from_this_machine, cookie_token, is_secure
+from shoal.api.http.session_cookie import SAFE_METHODS, comes_from_this_machine, cookie_token
 
 _SESSION_PATH = "/console/session"
 """This route refuses and records such logins itself."""
@@ -19,9 +19,9 @@ def is_in_clear(scope: Scope, names: Collection[bytes]) -> bool:
 
     ``names``: those of its headers. Reading pages stays possible.
     """
-    connection = HTTPConnection(scope)
-    if is_secure(connection) or comes_from_this_machine(connection) or scope["path"] == _SESSION_PATH:
+    if scope["scheme"] in {"https", "wss"} or comes_from_this_machine(scope, names) or scope["path"] == _SESSION_PATH:
         return False
+    connection = HTTPConnection(scope)
     carries_one = b"authorization" in names or cookie_token(connection) is not None
     return carries_one or scope.get("method", "GET") not in SAFE_METHODS
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -37,10 +37,22 @@ _SHOWABLE_KEY = re.compile(r"[^=;\x00-\x1f\ud800-\udfff]{1,64}")
 
 def answer_problems(app: FastAPI) -> None:
     """Make the application answer every failure from the table."""
-    app.add_exception_handler(ShoalError, _shoal_error)
-    app.add_exception_handler(RequestValidationError, _wrong_shape)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _last_resort)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def failure_answer(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a request that failed before it reached the application, or in a hot route."""
+    return await _handler_of(error)(request, error)
+
+
+def is_expected(error: Exception) -> bool:
+    """Return whether the table has an answer of its own to a failure: any other is a defect."""
+    return _handler_of(error) is not _last_resort
+
+
+def _handler_of(error: Exception) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    return next(_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS)
 
 
 def problem_answer(
@@ -148,3 +160,11 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _last_resort(request: Request, _: Exception) -> JSONResponse:
     return problem_answer("internal_error", request.headers.get("accept-language"))
+
+
+_HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]]] = {
+    ShoalError: _shoal_error,
+    RequestValidationError: _wrong_shape,
+    HTTPException: _http_error,
+    Exception: _last_resort,
+}

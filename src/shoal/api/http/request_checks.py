@@ -5,48 +5,48 @@ Also whether changes are taken at all: not before the database is checked, after
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from shoal.api.http.body_limit import refuse_body, within_limit
-from shoal.api.http.foreign_pages import without_foreign_cookies
+from shoal.api.http.foreign_pages import drop_foreign_cookies
 from shoal.api.http.plain_http import is_in_clear, refuse_in_clear
 from shoal.api.http.problems import RETRY_AFTER_SECONDS, problem_answer
 from shoal.api.http.session_cookie import SAFE_METHODS
 
 
 class RequestChecks:
-    """One middleware for all checks: each layer costs every request.
+    """All checks of a request.
 
     Args:
         allow_plain_http: accept secrets over plain HTTP from other machines.
     """
 
-    def __init__(self, app: ASGIApp, *, allow_plain_http: bool) -> None:
-        self._app = app
+    def __init__(self, *, allow_plain_http: bool) -> None:
         self._allow_plain_http = allow_plain_http
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, perhaps without its cookies; or answer with what is wrong with it."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-        names = {name for name, _ in scope["headers"]}
+    async def look(self, scope: Scope, names: Collection[bytes], receive: Receive, send: Send) -> Receive | None:
+        """Return what receives the body; or answer what is wrong with the request, and return ``None``.
+
+        Cookies that do not count are taken out of it. ``names``: those of its headers.
+        """
         if not self._allow_plain_http and is_in_clear(scope, names):
             await refuse_in_clear(scope, receive, send)
-            return
+            return None
         if scope["type"] == "http":
             if scope["method"] not in SAFE_METHODS and _is_checking(scope):
                 await _refuse_change(scope, receive, send)
-                return
+                return None
             if b"cookie" in names:
-                scope = await without_foreign_cookies(scope)
+                await drop_foreign_cookies(scope)
             body = await within_limit(scope, receive)
             if isinstance(body, int):
                 await refuse_body(body, scope, receive, send)
-                return
+                return None
             receive = body
-        await self._app(scope, receive, send)
+        return receive
 
 
 def _is_checking(scope: Scope) -> bool:

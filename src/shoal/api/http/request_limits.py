@@ -6,9 +6,11 @@ The limit is for requests that one trusted proxy passes on for the same address 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from shoal.api.http.problems import problem_answer
 from shoal.network.connections import SLOWEST_BYTES_PER_SECOND, STATE_KEY, Connection, Connections, grouped
@@ -17,36 +19,42 @@ RETRY_AFTER_SECONDS = 5
 
 
 class RequestLimits:
-    """Middleware that needs the client's real address in ``scope["client"]``, as named by a trusted proxy."""
+    """Counts requests. It needs the client's real address in ``scope["client"]``, as named by a trusted proxy."""
 
-    def __init__(self, app: ASGIApp, connections: Connections) -> None:
-        self._app = app
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, unless too many requests of that address are in progress."""
+    @contextmanager
+    def admitted(self, scope: Scope, receive: Receive) -> Iterator[Receive | None]:
+        """Count a request while the block lasts. Yield what receives its body; ``None`` when too many requests of its
+        address are in progress."""
         connection: Connection | None = scope.get("state", {}).get(STATE_KEY)
         if connection is None:
-            await self._app(scope, receive, send)
+            yield receive
             return
         connection.begin_request()
         try:
+            body = receive
+            if scope["type"] == "http":
+                body = _Body(receive, connection, self._connections.limits.silent_seconds)
             client = scope["client"][0] if scope.get("client") else ""
             if not connection.exempt or grouped(client) == connection.address:
-                await self._go_on(connection, scope, receive, send)
+                yield body
                 return
             with self._connections.in_flight(client) as may_go_on:
-                if may_go_on:
-                    await self._go_on(connection, scope, receive, send)
-                else:
-                    await _refuse(scope, receive, send)
+                yield body if may_go_on else None
         finally:
             connection.end_request()
 
-    async def _go_on(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            receive = _Body(receive, connection, self._connections.limits.silent_seconds)
-        await self._app(scope, receive, send)
+    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 429."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1013})  # closed before it is accepted: the client gets a 403
+            return
+        language = Headers(scope=scope).get("accept-language")
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        params = {"retry_after": RETRY_AFTER_SECONDS}
+        await problem_answer("too_many_requests", language, params, headers=headers)(scope, receive, send)
 
 
 class _Body:
@@ -72,13 +80,3 @@ class _Body:
         self._whole = not message.get("more_body", False)
         self._connection.work()
         return message
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013})  # closed before it is accepted: the client gets a 403
-        return
-    language = Headers(scope=scope).get("accept-language")
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    params = {"retry_after": RETRY_AFTER_SECONDS}
-    await problem_answer("too_many_requests", language, params, headers=headers)(scope, receive, send)

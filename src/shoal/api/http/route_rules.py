@@ -79,8 +79,8 @@ def reads_token(function: Function) -> Function:
 
 
 @ruled(RouteRule(asks=Asks.NOTHING))
-async def _anybody() -> None:
-    pass
+async def anybody() -> None:
+    """Admit everybody."""
 
 
 @ruled(RouteRule(asks=Asks.SESSION))
@@ -88,7 +88,7 @@ async def _by_itself() -> None:
     pass
 
 
-ANYBODY = Depends(_anybody)
+ANYBODY = Depends(anybody)
 """For ``dependencies=[…]`` of a route without sign-in."""
 SIGNED_IN_BY_ITSELF = Depends(_by_itself)
 """For a WebSocket route, which checks the session itself."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Response
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from shoal.auth.device_marks import LIFETIME_SECONDS
 
@@ -103,11 +105,15 @@ def cookie_counts(connection: HTTPConnection) -> bool:
     return connection.headers.get("sec-fetch-site", _SAME_SITE) in {_SAME_SITE, "none"}
 
 
-def comes_from_this_machine(connection: HTTPConnection) -> bool:
-    """Return whether the request comes directly from this machine, so that it is safe without TLS."""
-    if not _PASSED_ON.isdisjoint(name for name, _ in connection.scope["headers"]):
+def comes_from_this_machine(scope: Scope, names: Collection[bytes]) -> bool:
+    """Return whether the request comes directly from this machine, so that it is safe without TLS.
+
+    ``names``: those of its headers.
+    """
+    if not _PASSED_ON.isdisjoint(names):
         return False
-    return connection.client is None or is_loopback(connection.client.host)
+    client = scope.get("client")
+    return client is None or is_loopback(client[0])
 
 
 @lru_cache(maxsize=1024)

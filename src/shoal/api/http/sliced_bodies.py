@@ -14,7 +14,6 @@ import msgspec
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from shoal.api.http.direct_calls import DirectCall
 from shoal.api.http.idempotency import ChangingRoute, JsonRequest
 
 _Read = TypeVar("_Read")
@@ -43,11 +42,6 @@ class SlicedRoute(ChangingRoute):
     """A route whose body is one list, ``rules``; its model validates no item: ``checked`` does."""
 
     request_class = _SlicedRequest
-
-    @property
-    def call(self) -> DirectCall | None:
-        """Return ``None``: a direct call would parse the whole list at once."""
-        return None
 
 
 def checked(rows: Any, read: Callable[[Any], _Read]) -> list[_Read]:

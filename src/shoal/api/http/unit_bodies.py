@@ -87,10 +87,6 @@ class UnitsRoute(ChangingRoute):
 
     request_class = _UnitsRequest
 
-    def is_plain(self, _request: Request) -> bool:
-        """Return ``False``: a direct call would read the body as JSON only."""
-        return False
-
 
 def _wrong(message: str) -> RequestValidationError:
     return RequestValidationError([{"type": "value_error", "loc": ("body",), "msg": message, "input": None}])

@@ -18,13 +18,12 @@ from shoal.api.http.caller import (
     actor_of,
     address_of,
     origin_for,
-    require_no_guessing,
 )
 from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
-from shoal.api.http.routing import Routes, answered_at_once
+from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.user_requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.server import Server
@@ -61,16 +60,6 @@ class LoginAnswer(BaseModel):
     username: str | None = None
     is_admin: bool | None = None
     code: str | None = None
-
-
-class VerifyAnswer(BaseModel):
-    """The signed-in user."""
-
-    model_config = example(authenticated=True, user_id=1, username="admin", is_admin=True)
-    authenticated: bool
-    user_id: int | None = None
-    username: str | None = None
-    is_admin: bool | None = None
 
 
 class MessageAnswer(BaseModel):
@@ -213,23 +202,6 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
         username=user.username,
         is_admin=is_admin(user),
     )
-
-
-@routes.get(
-    "/verify",
-    summary="Check a token",
-    dependencies=[ANYBODY],
-    response_model_exclude_none=True,
-    responses=problems(429, 503),
-)
-@answered_at_once
-async def verify(request: Request, who: MaybePrincipal) -> VerifyAnswer:
-    """Return the user of this token. Never answers 401."""
-    if who is None:
-        require_no_guessing(request)
-        return VerifyAnswer(authenticated=False)
-    user = who.user
-    return VerifyAnswer(authenticated=True, user_id=user.id, username=user.username, is_admin=is_admin(user))
 
 
 @routes.post("/logout", summary="Sign out", dependencies=[ANYBODY], responses=problems(429, 503))

@@ -18,7 +18,7 @@ from shoal.api.http.changes import changed, facts_of, made
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_secret
-from shoal.api.schemas.account_requests import AccountInfoBody, AutoConfirmBody, PauseBody, RemarkBody, SettingsBody
+from shoal.api.schemas.account_requests import AccountInfoBody, PauseBody, RemarkBody, SettingsBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, DesiredBody, desired_body, example, rfc3339
 from shoal.auth.permission import permission_missing, permission_to_change
 from shoal.errors import InvalidInput
@@ -30,15 +30,6 @@ class AutoConfirmAnswer(BaseModel):
     """Whether paid orders are confirmed automatically."""
 
     model_config = example(auto_confirm=False, message="自动确认发货当前关闭")
-    auto_confirm: bool
-    message: str
-
-
-class AutoConfirmChanged(ChangeFacts):
-    """Automatic confirmation was switched on or off."""
-
-    model_config = example(msg="success", auto_confirm=True, message="自动确认发货已开启", **CHANGE_EXAMPLE)
-    msg: str = "success"
     auto_confirm: bool
     message: str
 
@@ -115,17 +106,6 @@ async def get_auto_confirm(account: AccountToRead) -> AutoConfirmAnswer:
     """Return whether paid orders are confirmed as shipped automatically."""
     word = "开启" if account.auto_confirm else "关闭"
     return AutoConfirmAnswer(auto_confirm=account.auto_confirm, message=f"自动确认发货当前{word}")
-
-
-@routes.put("/cookies/{cid}/auto-confirm", summary="Switch automatic confirmation on or off", responses=CHANGING_COMPAT)
-async def update_auto_confirm(
-    body: AutoConfirmBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
-) -> AutoConfirmChanged:
-    """Switch automatic confirmation on or off. It applies to the next order at once, without a reconnect."""
-    change = server.manager.update_auto_confirm_setting(account.id, body.auto_confirm, caller=caller)
-    facts = await changed(server, response, account.id, change)
-    word = "开启" if body.auto_confirm else "关闭"
-    return AutoConfirmChanged(auto_confirm=body.auto_confirm, message=f"自动确认发货已{word}", **facts)
 
 
 @routes.get("/cookies/{cid}/remark", summary="Get the remark", responses=READING_COMPAT)

@@ -9,29 +9,23 @@ from pydantic import BaseModel
 
 from shoal.accounts.new_cookies import add_or_renew
 from shoal.api.http.caller import (
-    AccountToChange,
     AccountToRenew,
     IdToRemove,
     OperateAccount,
-    ReadAccount,
     TheCaller,
-    ThePermission,
     TheServer,
     WhoAddsNamed,
     WhoReads,
 )
 from shoal.api.http.changes import changed, removed
 from shoal.api.http.idempotency import leave_open
-from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
-from shoal.api.http.routing import Routes, answered_at_once
+from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING
+from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import looked_elsewhere, observed_now
-from shoal.api.schemas.account_requests import CookieBody, NewAccountBody, StatusBody
+from shoal.api.schemas.account_requests import CookieBody, NewAccountBody
 from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
-    AccountBody,
     ChangeFacts,
-    DetailRow,
-    etag_of,
     example,
 )
 from shoal.api.server import Server
@@ -72,31 +66,7 @@ class RemovedAnswer(ChangeFacts):
     purged: bool
 
 
-class StatusAnswer(ChangeFacts):
-    """The account was enabled or disabled."""
-
-    model_config = example(msg="status updated", enabled=True, **CHANGE_EXAMPLE)
-    msg: str = "status updated"
-    enabled: bool
-
-
-@routes.get("/cookies", summary="List account ids", responses=READING)
-@answered_at_once
-async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
-    """List the ids of the caller's accounts."""
-    return [account.id for account in server.authorization.accounts_of(who)]
-
-
-@routes.get("/cookies/details", summary="List accounts", response_model=list[DetailRow], responses=READING)
-@answered_at_once
-async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
-    """List the caller's accounts with their settings and their observed state."""
-    await looked_elsewhere(server, who)
-    return Response(server.kept_accounts.details(server.authorization, who), media_type="application/json")
-
-
 @routes.get("/cookies/check", summary="Count usable accounts", responses=READING)
-@answered_at_once
 async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     """Count the caller's accounts. Usable are enabled accounts that need no action by their owner."""
     await looked_elsewhere(server, who)
@@ -106,15 +76,6 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     return CheckAnswer(
         hasValidCookies=bool(valid), validCount=len(valid), enabledCount=len(enabled), totalCount=len(mine)
     )
-
-
-@routes.get("/cookies/{cid}", summary="Get an account", response_model=AccountBody, responses=READING_ONE)
-@answered_at_once
-async def get_cookie(account: ReadAccount, permission: ThePermission, server: TheServer) -> Response:
-    """Return the desired and the observed state. The `ETag` covers all that the owner set for the account."""
-    await observed_now(server, account)
-    text = server.kept_accounts.body(account, permission)
-    return Response(text, headers={"ETag": etag_of(account)}, media_type="application/json")
 
 
 @routes.post("/cookies", summary="Add an account or replace its cookie", responses=CHANGING)
@@ -153,15 +114,6 @@ async def remove_cookie(
     if not facts["purged"]:
         leave_open(request)
     return RemovedAnswer(msg="removed" if facts["purged"] else "removing", **facts)
-
-
-@routes.put("/cookies/{cid}/status", summary="Enable or disable an account", responses=CHANGING_COMPAT)
-async def update_cookie_status(
-    body: StatusBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
-) -> StatusAnswer:
-    """Enable or disable the account. `true` also restarts an enabled account that failed or waits for a retry."""
-    change = server.manager.update_cookie_status(account.id, body.enabled, caller=caller)
-    return StatusAnswer(enabled=body.enabled, **await changed(server, response, account.id, change))
 
 
 @routes.post("/cookies/{cid}/resume", summary="Resume a parked account", responses=CHANGING)

@@ -15,7 +15,7 @@ from shoal.api.http.caller import TheServer, WhoReads
 from shoal.api.http.openapi_errors import READING
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 
 routes = Routes(tags=["system"])
@@ -64,14 +64,6 @@ class HealthAnswer(BaseModel):
     system: SystemFigures
     journal_lag_seconds: float | None = None
     """Of several servers: how long the next change has waited for an older transaction."""
-
-
-class LiveAnswer(BaseModel):
-    """The process responds."""
-
-    model_config = example(status="alive", started_at="2026-01-01T00:00:00.000Z")
-    status: Literal["alive"] = "alive"
-    started_at: str
 
 
 class AccountFigures(BaseModel):
@@ -148,12 +140,6 @@ async def get_health(server: TheServer, response: Response) -> HealthAnswer:
         ),
         journal_lag_seconds=None if server.follower is None else round(server.follower.lag_seconds, 3),
     )
-
-
-@routes.get("/health/live", summary="Check that the process is alive", dependencies=[ANYBODY])
-async def get_live(server: TheServer) -> LiveAnswer:
-    """Answer without checking anything else: the event loop works."""
-    return LiveAnswer(started_at=rfc3339(server.started_at_ms))
 
 
 @routes.get(

@@ -1,0 +1,171 @@
+"""Routes whose functions take a request and return a response: for the few that are asked all the time.
+
+They call the functions that are the dependencies of all other routes. What they take and answer is declared beside
+them, for the document and for the rule that says who may call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from functools import cached_property
+from inspect import Parameter, Signature
+from json import JSONDecodeError
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute, answered_once
+from shoal.api.http.openapi_errors import Responses
+from shoal.strict_json import read_json
+
+Function = Callable[[Request], Coroutine[Any, Any, Response]]
+Model = TypeVar("Model", bound=BaseModel)
+_MISSING: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
+_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+
+
+class _AccountId(Convertor[str]):
+    """The id of an account in a path where other routes have these words."""
+
+    regex = "(?!(?:check|details)$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("account", _AccountId())
+
+
+class HotRoute(Route):
+    """One method of one path.
+
+    Args:
+        needs: the functions that the endpoint calls, and that FastAPI would call as dependencies: they say what the
+            route takes beside its body, and who may call it.
+        answer: the model of the answer, for the document.
+        body: the model of the body, if there is one.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        endpoint: Function,
+        *,
+        needs: Iterable[Callable[..., Any]],
+        answer: Any,
+        body: type[BaseModel] | None = None,
+        **documented: Any,
+    ) -> None:
+        heeds_keys = method in CHANGING_METHODS and not hasattr(endpoint, "ignores_keys")
+        super().__init__(path, answered_once(endpoint) if heeds_keys else endpoint, name=endpoint.__name__)
+        self.methods = {method}
+        self.function = endpoint
+        self.response_model = answer
+        self._needs = tuple(needs)
+        self._body = body
+        self._documented = documented
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return how well it matches, and what its function finds in the scope."""
+        match, found = super().matches(scope)
+        return match, {**found, "route": self}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        self.declared.require_names(scope["query_string"])
+        await super().handle(scope, receive, send)
+
+    @cached_property
+    def declared(self) -> ChangingRoute:
+        """The route as FastAPI knows it: for the document, and for the rule that says who may call it."""
+        return ChangingRoute(
+            self.path_format,
+            _declaration(self.function, self._needs, self._body),
+            methods=list(self.methods or ()),
+            response_model=self.response_model,
+            operation_id=self.name,
+            **self._documented,
+        )
+
+    @property
+    def dependant(self) -> Any:
+        """What the route takes, in FastAPI's form."""
+        return self.declared.dependant
+
+
+class HotRoutes(list[HotRoute]):
+    """The hot routes, in the order in which they are looked for."""
+
+    def add(
+        self, method: str, path: str, *, tag: str, summary: str, responses: Responses, **declared: Any
+    ) -> Callable[[Function], Function]:
+        """Return a decorator that adds a function (see ``HotRoute``)."""
+
+        def added(function: Function) -> Function:
+            self.append(HotRoute(method, path, function, tags=[tag], summary=summary, responses=responses, **declared))
+            return function
+
+        return added
+
+
+def _declaration(
+    function: Function, needs: tuple[Callable[..., Any], ...], body: type[BaseModel] | None
+) -> Callable[..., Any]:
+    """Return a function that FastAPI reads as the route's; it is never called."""
+
+    async def declared(**_: Any) -> None:
+        raise NotImplementedError
+
+    bodies = [Parameter("body", Parameter.KEYWORD_ONLY, annotation=body)] if body is not None else []
+    needed = [
+        Parameter(f"need_{number}", Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(need)])
+        for number, need in enumerate(needs)
+    ]
+    declared.__dict__.update(function.__dict__, __signature__=Signature([*bodies, *needed]))
+    declared.__name__, declared.__doc__ = function.__name__, function.__doc__
+    return declared
+
+
+async def body_of(request: Request, model: type[Model]) -> Model:
+    """Return the JSON body of a request. Raise ``RequestValidationError`` as FastAPI does."""
+    try:
+        sent = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400) from None  # the client is gone and receives no answer
+    kind = request.headers.get("content-type", "")
+    try:
+        if not sent:
+            raise RequestValidationError([_MISSING])
+        body = read_json(sent) if kind in _JSON or _is_json(kind) else sent
+        return model.model_validate(body, from_attributes=True)
+    except JSONDecodeError as error:
+        wrong = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "JSON decode error", "input": {}}
+        raise RequestValidationError([{**wrong, "ctx": {"error": error.msg}}]) from None
+    except ValidationError as error:
+        raise RequestValidationError([{**row, "loc": ("body", *row["loc"])} for row in error.errors()]) from None
+    except (ValueError, RecursionError):
+        raise HTTPException(400) from None
+
+
+def query_of(request: Request, model: type[Model]) -> Model:
+    """Return the query of a request. Raise ``RequestValidationError`` as FastAPI does."""
+    try:
+        return model.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        raise RequestValidationError([{**row, "loc": ("query", *row["loc"])} for row in error.errors()]) from None
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
