@@ -14,6 +14,10 @@ from sqlalchemy import select
 
 from doors import Door, in_shell, open_door, served
 from shoal.accounts.account import Account
+from shoal.goods.goods import GoodsKind
+from shoal.goods.stock_history import By
+from shoal.goods.unit_lines import lines_of_list
+from shoal.goods.unit_states import UnitState
 from shoal.storage.order_tables import orders
 from shoal.storage.schema import once_replies
 from today_database import MODELS, OTHERS, a_full_database, a_small_database, account, as_dump
@@ -238,3 +242,36 @@ async def test_g1_a_shop_that_has_no_counterpart_for_a_ban_stays_off_when_the_re
     assert {one["id"]: one["outcome"] for one in started["items"]} == {"shop2": "stays_off", "shop4": "stays_off"}
     await empty.call("PUT", "/cookies/shop2/status", json={"enabled": True})  # its owner decides
     assert empty.server.manager.account("shop2").enabled
+
+
+async def test_g1_a_code_that_other_goods_here_have_waits_also_when_its_first_card_is_gone(
+    empty: Door, tmp_path: Path
+) -> None:
+    store, imports = empty.server.goods.store, empty.server.goods.imports
+    mine = await store.create(1, {"name": "手工", "kind": GoodsKind.STOCK}, By(actor="user:admin", op_id="1"))
+    for number, code in enumerate(("H-1", "V-1")):
+        await imports.run(mine, lines_of_list([code]), By(actor="user:admin", op_id=f"lines {number}"))
+    units = await empty.server.goods.units.list(mine)
+    by = By(actor="user:admin", op_id="void")
+    await empty.server.goods.units.move(mine, units[1].id, UnitState.VOID, by, reason="sold elsewhere")
+    card = {"user_id": 1, "type": "data", "enabled": 1, "is_multi_spec": 0, "item_id": None}
+    cards = [
+        {"id": 7, "name": "甲", "data_content": "A-1\nS-1\nH-1", **card},
+        {"id": 8, "name": "乙", "data_content": "S-1\nB-1\nV-1", **card},
+    ]
+    here = await moved(empty, tmp_path, a_small_database(xy_cards=cards))
+    waiting = {row["row"]: row["detail"] for row in here.run["rows"] if row["code"] == "unit_twice"}
+    assert list(waiting) == ["id=7 甲 line 3", "id=8 乙 line 1"]
+    assert "手工" in waiting["id=7 甲 line 3"]
+
+    async def free() -> dict[str, int]:
+        goods = await store.list(1)
+        counts = await store.counts([one.id for one in goods])
+        return {one.name: counts[one.id].get(UnitState.FREE, 0) for one in goods}
+
+    assert await free() == {"手工": 1, "甲": 2, "乙": 2}
+    again = await moved(empty, tmp_path, a_small_database(xy_cards=[{**cards[0], "enabled": 0}, cards[1]]))
+    assert {row["row"] for row in again.run["rows"] if row["code"] == "unit_twice"} == set(waiting)
+    alone = await moved(empty, tmp_path, a_small_database(xy_cards=[cards[1]]))
+    assert [row["row"] for row in alone.run["rows"] if row["code"] == "unit_twice"] == ["id=8 乙 line 1"]
+    assert await free() == {"手工": 1, "甲": 2, "乙": 2}

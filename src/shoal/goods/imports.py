@@ -7,7 +7,7 @@ recognised. Two imports of one file at once share its units: a line is taken by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,6 +37,7 @@ from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By
 from shoal.goods.stock_level import note_more
 from shoal.goods.unit_lines import Line, Refusal, SentLines
+from shoal.goods.unit_states import UnitState
 from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import units
@@ -107,6 +108,19 @@ class Imports:
         async for part, found in self._looked_up(goods, sent.lines):
             _count(result, part, found, batch_id=None)
         return result
+
+    async def places(self, some: Iterable[Goods], texts: Sequence[str]) -> dict[str, list[Goods]]:
+        """Return in which of these goods each of these texts is a unit that was not voided; others are missing."""
+        found: dict[str, list[Goods]] = {}
+        for goods in (one for one in some if one.has_units):
+            for start in range(0, len(texts), SLICE):
+                part = texts[start : start + SLICE]
+                digests = await beside(self._digests, goods.id, part)
+                look_up = partial(_found_units, goods_id=goods.id, digests=list(digests))
+                for digest, one in (await self._database.read(look_up)).items():
+                    if one.state != UnitState.VOID:
+                        found.setdefault(digests[digest], []).append(goods)
+        return found
 
     async def run(self, goods: Goods, sent: SentLines, by: By, *, file_name: str = "", data: bytes = b"") -> Imported:
         """Take the lines in as units of a new batch. A repeated op goes on with the batch that it began.
@@ -190,6 +204,9 @@ class Imports:
                 else:
                     part.doubles.append(Double(line.number, SAME_FILE, before))
             yield part
+
+    def _digests(self, goods_id: int, texts: Sequence[str]) -> dict[str, str]:
+        return {self._texts.digest(text, goods_id): text for text in texts}
 
     def _rows(self, goods: Goods, batch: Batch, part: _Slice) -> dict[str, dict[str, Any]]:
         shared = {"goods_id": goods.id, "owner_id": goods.owner_id, "batch_id": batch.id, "at_ms": self._now_ms()}

@@ -9,6 +9,7 @@ import pytest
 
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.autoagent import is_autoagent, packed, read_autoagent
+from shoal.maintenance.moving.contract import contract_of
 from shoal.maintenance.moving.old_shop import Fate, OldShop, Source
 
 COOKIE = "unb=2200000000001; cookie2=abc; _m_h5_tk=x_1"
@@ -59,8 +60,8 @@ def test_the_shop_is_named_by_its_sellers_number_and_has_its_model(tmp_path: Pat
         "prompts": {"classify": "分类", "price": "便宜一点"},
     }
     assert _odd(shop) == {
-        ".env:TOGGLE_KEYWORDS": ("env_toggle", Fate.SKIPPED),
-        ".env:LOG_LEVEL": ("env_setting", Fate.SKIPPED),
+        ".env:TOGGLE_KEYWORDS": ("env_toggle", Fate.CHANGED),
+        ".env:": ("columns_unused", Fate.SKIPPED),
         "data/chat_history.db:": ("history_stays", Fate.SKIPPED),
         "prompts:price_prompt.txt": ("prompt_taken", Fate.TAKEN),
     }
@@ -160,3 +161,17 @@ def test_a_packed_folder_is_recognised_and_holds_nothing_but_settings_and_prompt
     assert is_autoagent(file)
     with zipfile.ZipFile(file) as archive:
         assert archive.namelist() == [".env", "prompts/price_prompt.txt"]
+
+
+def test_g1_a_setting_that_no_version_has_is_reported_and_each_of_a_contract_is_taken_or_named(tmp_path: Path) -> None:
+    settings = contract_of("autoagent").tables[".env"]
+    given = dict.fromkeys(settings.named, "7") | {"COOKIES_STR": COOKIE, "NEVER_ANSWER": "0"}
+    file = tmp_path / ".env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in given.items()), encoding="utf-8")
+    shop = read_autoagent(file)
+    found = {one.row: one.code for one in shop.oddities if one.table == ".env"}
+    assert found.pop("NEVER_ANSWER") == "column_unknown"
+    assert found == {"TOGGLE_KEYWORDS": "env_toggle", "SIMULATE_HUMAN_TYPING": "env_typing", "": "columns_unused"}
+    (account,) = shop.accounts
+    assert account.ai is not None
+    assert {account.cookie, account.pause_duration, *account.ai.settings.values()} == {COOKIE, 1, "7"}

@@ -46,7 +46,7 @@ VARIANTS: Mapping[str, list[dict[str, Any]]] = {
 """More rows of tables in which one value decides which others count."""
 
 
-@pytest.mark.parametrize("name", CONTRACTS)
+@pytest.mark.parametrize("name", READERS)
 def test_g1_each_column_that_a_contract_takes_is_read_and_no_other_one(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

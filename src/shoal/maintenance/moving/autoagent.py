@@ -14,7 +14,9 @@ from dotenv import dotenv_values
 from shoal.assistant.old_prompts import SORTS
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.archives import opened_archive
+from shoal.maintenance.moving.contract import contract_of
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAccount, OldAi, OldShop, Source
+from shoal.maintenance.moving.tables import OldRow, OldTables
 from shoal.xianyu.cookie_string import parse_cookie
 
 ENV: Final = ".env"
@@ -30,8 +32,6 @@ _MODEL: Final = {"MODEL_NAME": "model_name", "MODEL_BASE_URL": "base_url", "API_
 _PLACEHOLDERS: Final = frozenset({"your_cookies_here", "默认使用通义千问,apikey通过百炼模型平台获取"})
 """What the example of that system has where a cookie and a key belong."""
 _PURPOSES: Final = (SORTS, "price", "tech", "default")
-_UNLIKE: Final = {"TOGGLE_KEYWORDS": "env_toggle", "SIMULATE_HUMAN_TYPING": "env_typing"}
-"""Settings that buyers notice and that work otherwise here, with the codes of their sentences."""
 
 
 def is_autoagent(path: Path) -> bool:
@@ -111,13 +111,9 @@ def _values(data: bytes) -> dict[str, str]:
 
 def _left_out(values: Mapping[str, str]) -> Iterator[Oddity]:
     """Yield the settings that are not taken, and what is never taken."""
-    for name, value in values.items():
-        if name in _UNLIKE and value.lower() == "false":
-            continue  # off there, and not done here
-        if name in _UNLIKE:
-            yield Oddity(table=ENV, row=name, code=_UNLIKE[name], fate=Fate.SKIPPED)
-        elif name not in {_COOKIE, _MANUAL, *_MODEL}:
-            yield Oddity(table=ENV, row=name, code="env_setting", fate=Fate.SKIPPED)
+    tables = OldTables()
+    tables.rows[ENV] = [OldRow(1, values)]
+    yield from contract_of("autoagent").apply(tables).oddities
     yield Oddity(table=HISTORY, row="", code="history_stays", fate=Fate.SKIPPED)
 
 

@@ -30,9 +30,10 @@ _NAMED_ROWS: Final = 3
 class TableContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The columns of one table. Where it is a text, blanks divide them.
 
-    ``row``: the columns that name a row in the report, the first that has a value. ``taken``: what each column becomes.
-    ``reported``: the code of the sentence (``moving.odd.CODE``) of each column. ``usual``: a value of a reported column
-    that is not reported. The keys of the ``objects`` (columns with JSON) are columns themselves: ``metadata.key``.
+    ``row``: the columns that name a row in the report, the first that has a value; none for a table of one row.
+    ``taken``: what each column becomes. ``reported``: the code of the sentence (``moving.odd.CODE``) of each column.
+    ``usual``: a value of a reported column that is not reported. The keys of the ``objects`` (columns with JSON) are
+    columns themselves: ``metadata.key``.
     """
 
     row: str = ""
@@ -115,13 +116,14 @@ class _Rows:
     def add(self, row: OldRow, naming: str, columns: list[str]) -> None:
         self.count += 1
         self.columns.update(dict.fromkeys(columns))
-        if len(self.names) < _NAMED_ROWS:
+        if naming and len(self.names) < _NAMED_ROWS:
             self.names.append(row.name(*naming.split()))
 
     @property
     def label(self) -> str:
+        columns = ", ".join(self.columns)
         more = f" … ({self.count})" if self.count > len(self.names) else ""
-        return f"{', '.join(self.columns)}: {', '.join(self.names)}{more}"[:MAX_ROW_CHARACTERS]
+        return (f"{columns}: {', '.join(self.names)}{more}" if self.names else columns)[:MAX_ROW_CHARACTERS]
 
 
 def _is_on(row: OldRow, column: str, usual: str | None) -> bool:
@@ -157,7 +159,7 @@ def _object(value: Any) -> Any:
         return None
 
 
-CONTRACTS: Final = ("mysql", "sqlite", "ydisks")
+CONTRACTS: Final = ("autoagent", "mysql", "sqlite", "ydisks")
 
 
 def reported_codes() -> set[str]:

@@ -20,9 +20,11 @@ from shoal.clock import now_ms
 from shoal.cluster.turns import Turn
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import Conflict, ShoalError, StoreError, UnknownAccount
+from shoal.goods.goods import Goods
+from shoal.goods.unit_texts import folded_unit
 from shoal.language.folding import folded
 from shoal.maintenance.moving.carry_out import CarryOut, Tools
-from shoal.maintenance.moving.old_shop import Oddity, OldShop
+from shoal.maintenance.moving.old_shop import CardKind, Oddity, OldShop
 from shoal.maintenance.moving.plan import Here, Kind, Plan
 from shoal.maintenance.moving.plan_rules import PICTURE_NOT_HERE
 from shoal.maintenance.moving.run_store import Run, RunState
@@ -105,8 +107,21 @@ class Moving:
         self, old: OldShop, me: User, *, only_user: str = "", pictures: Mapping[str, Path] | None = None
     ) -> Plan:
         """Return what an import would do; nothing is stored. Raises like ``make_plan``."""
-        here = await self._here(me, {account.id for account in old.accounts})
+        here = replace(
+            await self._here(me, {account.id for account in old.accounts}), stocked=await self._stocked(old, me)
+        )
         return await beside(make_plan, old, here, only_user=only_user, pictures=pictures)
+
+    async def _stocked(self, old: OldShop, me: User) -> dict[str, list[Goods]]:
+        """Return the goods that have a code of the file, of the caller and of the users who are in the file too."""
+        stocks = [card.content for card in old.cards if card.kind is CardKind.DATA]
+        lines = await beside(lambda: list({folded_unit(line) for text in stocks for line in text.splitlines()} - {""}))
+        if not lines:
+            return {}
+        names = {folded(user.name) for user in old.users}
+        owners = {user.id for user in await self._tools.users.list_users() if folded(user.username) in names} | {me.id}
+        some = [goods for owner in sorted(owners) for goods in await self._tools.goods.store.list(owner)]
+        return await self._tools.goods.imports.places(some, lines)
 
     async def _here(self, me: User, account_ids: Set[str]) -> Here:
         tools = self._tools

@@ -145,6 +145,9 @@ class _Form:
             if not row.flag("enabled", default=True):
                 continue
             kind = row.stripped("filter_type")
+            if row.text("account_id") not in self._ids.values():
+                self._odd("xy_message_filters", row, "unknown_account", account=row.text("account_id"))
+                continue
             if kind != _SKIP_NOTICE:  # also of a kind that is not known: it may forbid as much
                 words[row.text("account_id")].append(row.stripped("keyword"))
             code = {_SKIP_REPLY: "filter_is_rule", _SKIP_NOTICE: "filter_of_notices"}.get(kind, "filter_of_other_kind")

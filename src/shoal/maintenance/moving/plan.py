@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 from shoal.accounts.account import Account
 from shoal.auth.users import User
 from shoal.goods.cards import Card
+from shoal.goods.goods import Goods
 from shoal.goods.unit_lines import SentLines
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldOrder, Source
 from shoal.rules.rule import Rule
@@ -45,7 +46,7 @@ class Here:
     by the owner and the kind, and by their keys. ``most_shops``: how many the caller may have (``None``: no limit).
     ``orders``: the ids of the orders of accounts that the file has too. ``new_channels``: the ids of channels that were
     never changed and are off. ``without_picture``: the rows of rules that earlier runs left out as their picture did
-    not come, as reports name them.
+    not come, as reports name them. ``stocked``: the goods that have a code of the file, by the code's folded text.
     """
 
     caller: User
@@ -60,6 +61,7 @@ class Here:
     orders: Mapping[str, Set[str]] = field(default_factory=dict)
     new_channels: Set[str] = frozenset()
     without_picture: Set[str] = frozenset()
+    stocked: Mapping[str, Sequence[Goods]] = field(default_factory=dict, repr=False)
 
     def knows(self, owner: str, kind: Kind, key: str) -> bool:
         """Return whether an earlier run brought that for a user who is here."""

@@ -95,7 +95,7 @@ class GoodsPlans:
         if not card.is_on:
             self._tally.note("cards", _label(card), "card_off", Fate.TAKEN)
         self._per_owner[owner] += 1
-        lines = tuple(self._lines(card)) if card.kind is CardKind.DATA else ()
+        lines = tuple(self._lines(card, self._here.id_of(owner, Kind.CARDS, key))) if card.kind is CardKind.DATA else ()
         return NewGoods(key=key, owner=owner, values=values, card=self._card(card), supplier=supplier, lines=lines)
 
     def _has_room(self, owner: str) -> bool:
@@ -120,10 +120,11 @@ class GoodsPlans:
             description = ""
         return Card(description=description, delay_seconds=delay, spec_name=card.spec_name, spec_value=card.spec_value)
 
-    def _lines(self, card: OldCard) -> Iterator[SentLines]:
+    def _lines(self, card: OldCard, goods_id: str | None) -> Iterator[SentLines]:
         """Yield the units of a stock, as many at once as one import takes.
 
-        A line that stands twice is one unit. A code that another card has too is not taken: two buyers would get it.
+        A line that stands twice is one unit. A code that another card has too, or other goods that are here, is not
+        taken: two buyers would get it. ``goods_id``: the goods that an earlier run made of this card.
         """
         seen: set[str] = set()
         doubles, part = 0, SentLines()
@@ -136,8 +137,7 @@ class GoodsPlans:
                 doubles += bool(line)
                 continue
             seen.add(line)
-            other = self._units.setdefault(line, _label(card)) if line else _label(card)
-            if other != _label(card):
+            if line and (other := self._other_place(line, card, goods_id)):
                 self._tally.note("cards", f"{_label(card)} line {number}", "unit_twice", Fate.WAITING, other=other)
                 self._tally.count(Kind.UNITS, Fate.WAITING)
                 continue
@@ -150,6 +150,14 @@ class GoodsPlans:
             self._tally.count(Kind.UNITS, Fate.SKIPPED, doubles)
         if part.size:
             yield part
+
+    def _other_place(self, line: str, card: OldCard, goods_id: str | None) -> str:
+        """Return what has a code already: other goods that are here, or an earlier card; empty when nothing has it."""
+        here = (one.name for one in self._here.stocked.get(line, ()) if str(one.id) != goods_id)
+        if other := next(here, ""):
+            return other
+        first = self._units.setdefault(line, _label(card))
+        return first if first != _label(card) else ""
 
     def _skip(self, card: OldCard, code: str, **params: Any) -> None:
         self._tally.skip(Kind.CARDS, "cards", _label(card), code, **params)
