@@ -3,6 +3,7 @@
 import { languageTag, t } from '../i18n'
 import { afterHeader, noteChange } from './after'
 import type { components } from './schema'
+import { answered, keepOpen, type Packed, printOf, unanswered } from './unanswered'
 
 type Shapes = components['schemas']
 export type Account = Shapes['AccountBody']
@@ -159,7 +160,8 @@ export function path(...parts: string[]): string {
  * Ask for a path; throws `Refusal`.
  *
  * A change carries an `Idempotency-Key`. When no answer comes, or the outcome is unknown, it is repeated under the same
- * key, so that it is made once.
+ * key, so that it is made once. The same change that is asked for again later, by who read that no answer came, goes
+ * under that key too; one that sets what it sets without `ifMatch` needs none, for it may be made twice.
  */
 export async function call<T>(method: string, where: string, asking: Asking = {}): Promise<T> {
   return (await tagged<T>(method, where, asking)).body
@@ -167,13 +169,19 @@ export async function call<T>(method: string, where: string, asking: Asking = {}
 
 /** The same, with the ETag of the answer. */
 export async function tagged<T>(method: string, where: string, asking: Asking = {}): Promise<Tagged<T>> {
-  const key = CHANGING.has(method) ? newKey() : ''
-  const packed = await pack(asking.body)
+  const isChange = CHANGING.has(method)
+  const print = method === 'POST' || asking.ifMatch ? printOf(method, where, asking) : ''
+  const before = print ? unanswered(print) : undefined
+  const { key, packed } = before ?? { key: isChange ? newKey() : '', packed: await pack(asking.body) }
   for (let attempt = 0; ; attempt++) {
     try {
-      return await once<T>(method, where, asking, packed, key)
+      const answer = await once<T>(method, where, asking, packed, key)
+      if (isChange) answered(where)
+      return answer
     } catch (error) {
       const wait = REPEATS_MS[attempt]
+      if (!isOpen(error) && isChange) answered(where)
+      if (isOpen(error) && print) keepOpen(print, where, { key, packed })
       if (wait === undefined || !isOpen(error) || asking.signal?.aborted) throw error
       await new Promise((resolve) => setTimeout(resolve, wait))
     }
@@ -182,11 +190,6 @@ export async function tagged<T>(method: string, where: string, asking: Asking = 
 
 function isOpen(error: unknown): boolean {
   return error instanceof Refusal && (error.status === 0 || OPEN.has(error.code))
-}
-
-interface Packed {
-  bytes: BodyInit | null
-  type?: string
 }
 
 /** The body as it is sent. A form is packed once: each packing has a boundary of its own, and a repeat must be alike. */
@@ -215,7 +218,7 @@ async function once<T>(method: string, where: string, asking: Asking, packed: Pa
     })
   } catch (error) {
     if (asking.signal?.aborted) throw error
-    throw new Refusal(0, 'network', t('errors.network'))
+    throw new Refusal(0, 'network', t(key ? 'errors.unanswered' : 'errors.network'))
   }
   const body: unknown = await response.json().catch(() => null)
   if (response.ok && key) noteChange(body)
