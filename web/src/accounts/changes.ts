@@ -50,10 +50,11 @@ export const useChanges = defineStore('changes', () => {
     }
   }
 
-  /** Wait until the line has delivered the change, so that a switch never flickers back; at most 2 s. */
-  async function shown(id: string, generation: number): Promise<void> {
+  /** Wait until the line has delivered the change, so that a switch never flickers back; at most 2 s. `state`: and it. */
+  async function shown(id: string, generation: number, state?: string): Promise<void> {
     for (let waited = 0; waited < 2000; waited += 25) {
-      if ((accounts.get(id)?.generation ?? Number.POSITIVE_INFINITY) >= generation) return
+      const seen = accounts.get(id)
+      if (seen ? seen.generation >= generation && (!state || seen.state === state) : !state) return
       await new Promise((resolve) => setTimeout(resolve, 25))
     }
   }
