@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from doors import Door, another_person, client_of
+from doors import Door, another_person, client_of, open_door
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.storage.user_tables import users
@@ -270,3 +271,12 @@ async def test_a_user_is_removed_twice_while_that_users_requests_run_and_no_answ
     await until(lambda: not {"evas", "coming"} & set(door.server.manager.accounts))
     assert await door.server.user_removal.gone(me, within_seconds=60)
     assert await door.server.users.get(me) is None
+
+
+async def test_g20_a_link_leads_where_its_reader_can_open_it(tmp_path: Path) -> None:
+    """It began with the address that its maker had open: at the server itself 127.0.0.1."""
+    async with open_door(tmp_path / "data", admin_password=PASSWORD, public_url="https://shop.example.com/") as door:
+        await door.call("POST", "/users", json={"username": "ann", "password": PASSWORD})
+        for path, body in (("/invitations", {"role": "staff"}), ("/users/2/password-link", {})):
+            link = await door.call("POST", path, json=body)
+            assert link["url"] == f"https://shop.example.com/console/join#{link['token']}"

@@ -26,6 +26,7 @@ async def test_people_are_listed_invited_and_removed_by_commands(tmp_path: Path)
         assert code == 0
         link = re.search(rf"{url}/console/join#(\S+)", said)
         assert link
+        assert "this machine alone" in said
         async with client_of(door.app) as ann:
             body = {"token": link[1], "username": "Ann", "password": PASSWORD}
             assert (await ann.post("/join", json=body)).json()["username"] == "Ann"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from playwright.async_api import Page, expect
+import pytest
+from playwright.async_api import Page, Route, expect
 
 from browser.axe import findings
-from browser.conftest import Console, answering
+from browser.conftest import Console, WiredConsole, answering, intercept
 from standins import until
 
 RULES = "/console/accounts/afu/rules"
@@ -164,7 +166,73 @@ async def test_g20_each_form_in_a_dialog_asks_before_it_is_lost(console: Console
     await page.locator("[data-test=invite]").first.click()
     await page.locator("[data-test=make-link]").click()
     await page.locator("[data-test=secret]").wait_for()
+    await expect(page.locator("[data-test=only-here]")).to_contain_text("127.0.0.1")
     await page.mouse.click(5, 5)  # the link is shown this once
     await expect(page.locator("[data-test=unsaved]")).to_be_visible()
     await page.locator("[data-test=keep-on]").click()
     await expect(page.locator("[data-test=secret]")).to_be_visible()
+
+
+@pytest.mark.slow
+async def test_g20_a_change_without_an_answer_is_made_once_when_it_is_asked_for_again(console: Console) -> None:
+    """The sentence promised a retry under the same number; the next press had a new one, and made the rule twice."""
+    page = await console.page(RULES)
+    keys: list[str] = []
+
+    async def cut_off(route: Route) -> None:
+        keys.append(str(await route.request.header_value("idempotency-key")))
+        await route.fetch()  # it arrives; its answer does not
+        await route.abort()
+
+    await intercept(page, "**/afu/rules", cut_off)
+    await page.locator("[data-test=add-rule]").click()
+    await page.locator("[name=words]").fill("包邮")
+    await page.locator("[name=part-0]").fill("包的")
+    save, told = page.locator("[data-test=save-rule]"), page.locator("dialog[open] footer [role=alert]")
+    await save.click()
+    await expect(told).to_contain_text("没有回答")
+    await expect(told).to_contain_text("不会重复执行")
+    await page.unroute("**/afu/rules")
+    async with page.expect_request("**/afu/rules") as again:
+        await save.click()
+    await expect(page.locator("dialog[open]")).to_have_count(0)
+    assert {*keys, await (await again.value).header_value("idempotency-key")} == {keys[0]}
+    assert [rule.keyword for rule in console.door.account("afu").keywords] == ["包邮"]
+
+    async with page.expect_request("**/afu/rules") as other:  # it was answered: the next one is another
+        await page.locator("[data-test=add-rule]").click()
+        await page.locator("[name=words]").fill("包邮")
+        await page.locator("[name=part-0]").fill("包的")
+        await save.click()
+    assert await (await other.value).header_value("idempotency-key") != keys[0]
+
+
+async def test_g20_a_cookie_looks_right_until_the_site_has_taken_it(wired: WiredConsole) -> None:
+    """A dead one was called usable, and its shop added, as if all were well."""
+    dead, living = (await wired.sandbox.get("sellers"))["items"][1:3]
+    await wired.sandbox.do("expire", account=dead["unb"], what="login")
+    page = await wired.page("/console/accounts")
+    verdict, told = page.locator("[data-test=verdict]"), page.locator("dialog[open] footer [role=alert]")
+    cookie, save = page.locator("textarea[name=cookie]"), page.locator("[data-test=save]")
+
+    async def add(seller: dict[str, Any]) -> None:
+        await page.locator("[data-test=add]").click()
+        await page.locator("[data-test=paste]").click()
+        await cookie.fill(seller["cookie"])
+        await expect(verdict).to_contain_text("看起来没有问题")
+        await save.click()
+
+    await add(dead)
+    await expect(told).to_contain_text("登录已过期")
+    await expect(page.locator("[data-test=toast]")).to_have_count(0)
+    name = next(name for name in wired.door.server.manager.accounts if name != "muzi")
+    assert wired.door.server.manager.observation(name).state == "parked"
+    assert await findings(page) == []
+    await expect(verdict).to_have_count(0)
+    await expect(page.locator("dialog[open] h2")).to_contain_text("更换")  # the next one is for this shop
+    await page.keyboard.press("Escape")
+    await expect(page.locator("dialog[open]")).to_have_count(0)
+
+    await add(living)
+    await expect(page.locator("[data-test=toast]").last).to_contain_text("已添加店铺，已连接闲鱼")
+    await expect(page.locator("dialog[open]")).to_contain_text("常见问题")

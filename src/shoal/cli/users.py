@@ -6,6 +6,7 @@ import json
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich import box
@@ -21,6 +22,7 @@ from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
 from shoal.config import load_settings
 from shoal.errors import ConfigError
+from shoal.network.addresses import is_loopback
 
 # The commands that change the database directly take long to load and are rarely needed.
 # ruff: noqa: PLC0415
@@ -243,8 +245,9 @@ async def _password_link(url: str | None, name: str, hours: float) -> None:
 
 def _print_link(client: ApiClient, link: dict[str, Any]) -> None:
     heading = words("cli.users.link")
-    whole = f"{client.url.rstrip('/')}{link['path']}"
-    echo({**link, "url": whole}, f"{heading}\n\n    {whole}\n")
+    whole = link["url"] or f"{client.url.rstrip('/')}{link['path']}"
+    warning = "" if not is_loopback(urlsplit(whole).hostname or "") else f"\n{words('cli.users.only_here')}\n"
+    echo({**link, "url": whole}, f"{heading}\n\n    {whole}\n{warning}")
 
 
 async def _revoke(url: str | None, invitation: str) -> None:

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { pieces, siteName } from './links'
+import { isOnlyHere, pieces, siteName } from './links'
 
 const links = (text: string): (string | undefined)[] =>
   pieces(text)
@@ -45,4 +45,11 @@ test('only a page of the site has a short name', () => {
   expect(siteName('https://www.goofish.com')).toBe('goofish.com')
   for (const other of ['http://www.goofish.com/im', 'https://www.goofish.com@a.example/', 'https://www.goofish.com.a/'])
     expect(siteName(other)).toBe('')
+})
+
+test('an address of this machine is told from all others', () => {
+  for (const host of ['127.0.0.1', '127.1.2.3:8080', 'localhost:8080', 'a.localhost', '[::1]:8080'])
+    expect(isOnlyHere(`http://${host}/console/`)).toBe(true)
+  for (const host of ['192.168.1.5:8080', 'shop.example.com', '127.0.0.1.example.com', 'notlocalhost', '[::2]'])
+    expect(isOnlyHere(`http://${host}/console/`)).toBe(false)
 })

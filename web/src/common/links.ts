@@ -49,3 +49,8 @@ export function siteName(href: string): string {
   const { origin, pathname } = new URL(href)
   return origin === 'https://www.goofish.com' ? `goofish.com${pathname}`.replace(/\/$/, '') : ''
 }
+
+export const hostOf = (href: string): string => new URL(href).hostname
+
+/** Whether an address leads each reader to their own machine. */
+export const isOnlyHere = (href: string): boolean => /^(.*\.)?localhost$|^127\.[\d.]+$|^\[::1\]$/.test(hostOf(href))

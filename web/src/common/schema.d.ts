@@ -10785,7 +10785,8 @@ export interface components {
         };
         /**
          * NewLinkAnswer
-         * @description A new link: its ``path`` on the console's address, and the token. Both are shown only once.
+         * @description A new link: its ``url`` (empty without `public_url`), its ``path`` on any address of the console, and the token.
+         *     They are shown only once.
          * @example {
          *       "already_shown": false,
          *       "created_at": "2026-01-02T03:04:05.000Z",
@@ -10803,7 +10804,8 @@ export interface components {
          *           "permission": "reply"
          *         }
          *       ],
-         *       "token": "x3C9…"
+         *       "token": "x3C9…",
+         *       "url": ""
          *     }
          */
         NewLinkAnswer: {
@@ -10837,6 +10839,11 @@ export interface components {
             used_at: string | null;
             /** Shops */
             shops: components["schemas"]["InvitedShopShape"][];
+            /**
+             * Url
+             * @default
+             */
+            url: string;
             /** Path */
             path: string;
             /** Token */

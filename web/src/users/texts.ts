@@ -93,6 +93,8 @@ const zh = {
     hours: { h24: '1 天', h72: '3 天', h168: '7 天', h720: '30 天' },
     submit: '生成链接',
     made: '把这个链接发给对方',
+    onlyHere:
+      '这个地址只有在运行浏览器的这台电脑上才能打开。发出前，请把其中的“{host}”换成对方能打开的地址；设置 SHOAL_PUBLIC_URL 后，链接会直接用它。',
     resetFor: '{name} 的重设密码链接',
     resetText: '把这个链接发给 {name}，对方用它设置新密码。使用后，其所有登录都会结束；两步验证保持不变。',
     open: '未使用的邀请',
@@ -210,6 +212,8 @@ const en: Texts<typeof zh> = {
     hours: { h24: '1 day', h72: '3 days', h168: '7 days', h720: '30 days' },
     submit: 'Create link',
     made: 'Send them this link',
+    onlyHere:
+      'This address opens on this computer alone. Before you send it, replace “{host}” by an address that they can open; with SHOAL_PUBLIC_URL set, links use that.',
     resetFor: 'Password reset for {name}',
     resetText:
       'Send this link to {name} to choose a new password. It signs them out everywhere; two-step verification stays on.',

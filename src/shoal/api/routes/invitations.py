@@ -30,6 +30,7 @@ from shoal.auth.login_throttle import Guess
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role, User
 from shoal.errors import UnknownUser
+from shoal.notices.incident_texts import console_url
 
 routes = Routes(tags=["users"])
 
@@ -87,10 +88,12 @@ class InvitationShape(BaseModel):
 
 
 class NewLinkAnswer(InvitationShape, ShownOnce):
-    """A new link: its ``path`` on the console's address, and the token. Both are shown only once."""
+    """A new link: its ``url`` (empty without `public_url`), its ``path`` on any address of the console, and the token.
+    They are shown only once."""
 
-    model_config = example(**_LINK, path=f"{JOIN_PATH}#x3C9…", token="x3C9…", already_shown=False)  # noqa: S106  an example
-    secrets = ("path", "token")
+    model_config = example(**_LINK, url="", path=f"{JOIN_PATH}#x3C9…", token="x3C9…", already_shown=False)  # noqa: S106  an example
+    secrets = ("url", "path", "token")
+    url: str = ""
     path: str
     token: str
 
@@ -294,4 +297,7 @@ def _shop_shape(server: Server, link: Invitation, shop: InvitedShop) -> InvitedS
 
 def new_link(server: Server, link: Invitation, token: str) -> NewLinkAnswer:
     """Return a new link, with its token."""
-    return NewLinkAnswer(**invitation_shape(server, link).model_dump(), path=f"{JOIN_PATH}#{token}", token=token)
+    url = console_url(server.settings.public_url, f"join#{token}")
+    return NewLinkAnswer(
+        **invitation_shape(server, link).model_dump(), url=url, path=f"{JOIN_PATH}#{token}", token=token
+    )
