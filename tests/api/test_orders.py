@@ -192,7 +192,7 @@ async def test_an_act_that_was_done_or_is_under_way_is_not_done_again(door: Door
 async def test_an_order_that_is_settled_or_refunded_is_not_served(door: Door, status: str, code: str) -> None:
     await paid(door)
     await failed(door)
-    await paid(door, status=status, paid=False)
+    await paid(door, status=status, paid=False, words="another card", message_id="2.PNM")
     assert (await door.call("POST", f"{PATH}/serve", 409, json={}))["code"] == code
 
 
