@@ -16,7 +16,7 @@ const zh = {
     select: '已选中，请按 Ctrl+C 复制',
     download: '下载',
     saved: '已下载',
-    leaving: '还没有复制。关闭后无法再查看。',
+    leaving: '关闭后无法再查看。请先确认已经复制。',
     text: '只显示这一次，关闭后无法再查看。',
   },
   me: {
@@ -135,7 +135,7 @@ const en: Texts<typeof zh> = {
     select: 'Selected. Press Ctrl+C to copy',
     download: 'Download',
     saved: 'Downloaded',
-    leaving: 'Not copied yet. After closing, you can’t view it again.',
+    leaving: 'You can’t view it again. Make sure that you have copied it.',
     text: 'Shown only once. You can’t view it again.',
   },
   me: {
