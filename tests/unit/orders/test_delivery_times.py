@@ -75,6 +75,22 @@ async def test_a_confirmation_some_hours_later_outlives_a_restart(shop: OneShop)
     assert confirmations(shop) == 1
 
 
+@pytest.mark.parametrize("put_off", [True, False], ids=["put off", "not yet"])
+async def test_g17_a_confirmation_that_its_owner_asks_for_waits_no_hours(shop: OneShop, put_off: bool) -> None:  # noqa: FBT001
+    """The owner decides about one that was put off already, and about one that the rule would put off."""
+    await paid(shop, quantity="1", confirm=2)
+    if not put_off:
+        await shop.set(auto_confirm=False)
+    shop.site.pays(ORDER)
+    if put_off:
+        await until_put_off(shop, ORDER, Action.CONFIRM)
+    else:
+        await came_to(shop, Action.CONFIRM, ActionState.NOT_NEEDED)
+    assert await shop.orders.ask_again("shop", ORDER, Action.CONFIRM, actor="user:ann")
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    assert confirmations(shop) == 1
+
+
 async def due_at(shop: OneShop, order_id: str, action: Action) -> int | None:
     found = await shop.orders.order_actions("shop", order_id)
     return next((one.due_at_ms for one in found if one.action == action), None)
