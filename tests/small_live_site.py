@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from shoal.xianyu import frames, live_socket
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.live_socket import LiveSocket, connect
+from shoal.xianyu.site_session import open_site_session
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2"
 
@@ -81,6 +83,18 @@ class Site:
         return connect(
             self.session, self.url, COOKIE, Browser("Shoal-Test/1"), gate=gate, max_frame_bytes=max_frame_bytes
         )
+
+
+@asynccontextmanager
+async def standing_site() -> AsyncIterator[Site]:
+    """A site that is up until the block ends."""
+    site = Site()
+    app = web.Application()
+    app.router.add_get("/", site.handle)
+    async with TestServer(app) as server, open_site_session() as session:
+        site.url = str(server.make_url("/")).replace("http", "ws", 1)
+        site.session = session
+        yield site
 
 
 async def drain(socket: LiveSocket) -> list[Frame]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from shoal.connection.push_counts import PushCounts
 from shoal.messages.conversations import Conversations
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.messages.own_messages import OwnMessages
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders.order_store import Order
 from shoal.orders.order_updates import OrderUpdates
@@ -59,6 +61,7 @@ class Incoming:
         orders: Orders,
         work: TaskDrain,
         *,
+        own_messages: OwnMessages,
         push_counts: PushCounts,
         site_clock: SiteClock,
         official_senders: Set[str] = frozenset(),
@@ -66,6 +69,9 @@ class Incoming:
         """``official_senders``: the ids of accounts of the site that nothing else distinguishes from buyers."""
         self.is_unreadable = False
         """Whether the last push had an event that could not be read."""
+        self._own_messages = own_messages
+        self._decoded: deque[tuple[frames.Frame, list[Event]]] = deque()
+        """The events of pushes whose frames were read, in their order."""
         self._push_counts = push_counts
         self._official_senders = official_senders
         self._account = account
@@ -76,16 +82,31 @@ class Incoming:
         self._orders = orders
         self._work = work
 
+    def hear(self, push: frames.Frame) -> None:
+        """Decode a push as its frame is read: what the owner writes holds replies back from then on."""
+        events = self._events_of(push)
+        self._decoded.append((push, events))
+        for event in events:
+            if isinstance(event, ChatMessage) and _is_to_be_recognised(event):
+                content = event.images[0].url if event.images else event.text
+                self._own_messages.arrived(event.chat_id, event.message_id, content, self._sent_at_ms(event))
+
     def read(self, push: frames.Frame) -> list[Event]:
         """Return all events of a push, in order, and count them. What cannot be decoded is an unknown event."""
+        is_decoded = self._decoded and self._decoded[0][0] is push
+        events = self._decoded.popleft()[1] if is_decoded else self._events_of(push)
+        self.is_unreadable = self._push_counts.note(self._account.id, events)
+        return events
+
+    def _events_of(self, push: frames.Frame) -> list[Event]:
         events: list[Event] = []
         for entry in frames.entries_of(push):
             try:
-                events.append(self._marked_official(read_event(decode_entry(entry), self._account.unb)))
+                event = self._marked_official(read_event(decode_entry(entry), self._account.unb))
+                events.append(_named(event) if isinstance(event, ChatMessage) else event)
             except UndecodableFrame as error:
                 log.debug("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
                 events.append(UnknownEvent(raw_kind="undecodable"))
-        self.is_unreadable = self._push_counts.note(self._account.id, events)
         return events
 
     async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Received:
@@ -97,6 +118,8 @@ class Incoming:
         logged = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
         new_ids = await self._log.store_incoming(self._account.id, logged, pulled=pulled)
         new = {message.message_id: message for message in logged if message.message_id in new_ids}
+        known = (message.message_id for message in logged if message.message_id not in new)
+        self._own_messages.passed_over(known)
         for receipt in events:
             if isinstance(receipt, ReadReceipt):
                 read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
@@ -178,6 +201,10 @@ def _named(message: ChatMessage) -> ChatMessage:
     moment = message.created_at_ms or now_ms() // 60_000
     content = "\x00".join((message.chat_id, message.sender_id, message.text, str(moment)))
     return replace(message, message_id=f"unnamed-{hashlib.sha256(content.encode()).hexdigest()[:32]}")
+
+
+def _is_to_be_recognised(message: ChatMessage) -> bool:
+    return message.speaker is Speaker.OWN and not _decision_at_once(message).is_final
 
 
 def _decision_at_once(message: ChatMessage) -> Decision:

@@ -260,10 +260,12 @@ class XianyuLive:
                     conversations,
                     orders,
                     work,
+                    own_messages=sender.own_messages,
                     push_counts=self._deps.push_counts,
                     site_clock=site_clock,
                     official_senders=frozenset(self._settings.official_senders.replace(",", " ").split()),
                 )
+                socket.hear(incoming.hear)
                 keepalive = self._keepalive(authorization, socket, position, incoming, work, away, clock=site_clock)
                 orders.uncertain_messages.read_chat = keepalive.read_chat
                 await keepalive.beat()

@@ -15,7 +15,7 @@ _DECISIONS: Final[Mapping[AnswerSource | None, Decision]] = {
 """The decision about a message that gets such an answer, and still waits for its owner."""
 
 
-def reply_of(choice: Choice, ids: Sequence[str], *, once: bool = False) -> Reply:
+def reply_of(choice: Choice, ids: Sequence[str], *, once: bool = False, asked_at_ms: int = 0) -> Reply:
     """Return the reply to these messages. ``once``: the chat gets it only once."""
     return Reply(
         chat_id=choice.asked.chat_id,
@@ -27,4 +27,5 @@ def reply_of(choice: Choice, ids: Sequence[str], *, once: bool = False) -> Reply
         decision=choice.waits
         if choice.source is AnswerSource.AWAY_REPLY
         else _DECISIONS.get(choice.source, Decision.ANSWERED),
+        asked_at_ms=asked_at_ms,
     )

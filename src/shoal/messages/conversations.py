@@ -141,6 +141,7 @@ class Conversations:
 
     def sent_by_us(self, message: IncomingMessage) -> None:
         """Handle an own message: the echo of a message from this server, or one that the owner wrote."""
+        self._sender.own_messages.taken(message.message_id)
         self._work.start(self._handle_own(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
     async def handle_own(self, chat_id: str) -> None:
@@ -156,6 +157,7 @@ class Conversations:
         account = self._link.current()
         minutes = account.pause_duration if account is not None else 0
         paused = await self._log.mark_human(self._account_id, message, pause_minutes=minutes)
+        self._sender.own_messages.recognised(message, by_owner=True)
         log.info("owner speaks", account=self._account_id, chat=message.chat_id, paused=paused)
 
     # ── answering ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,7 +294,7 @@ class Conversations:
         if choice.decision is not Decision.PENDING:
             await self._decide_silently(choice, intended, ids, waited_for, ending)
             return
-        reply = reply_of(choice, ids, once=intended.once)
+        reply = reply_of(choice, ids, once=intended.once, asked_at_ms=intended.asked_at_ms)
         try:
             sent = await self._send(reply, intended, burst, ending)
         except DecidedBefore as before:  # the remaining messages may get another answer
@@ -301,7 +303,7 @@ class Conversations:
             return
         trace.step("send")
         trace.note(outcome=sent.outcome.value)
-        if intended.hands_off and sent.id:
+        if intended.hands_off and sent.id and sent.reason != Decision.HUMAN_ANSWERED:
             self._log.publish(pause_event(handed_off(self._account_id, chat_id, intended.now_ms), intended.now_ms))
         if sent.outcome is SendOutcome.SENT:
             self._log.outbox.counts.reply_seconds.add(asyncio.get_running_loop().time() - due_at)
@@ -310,10 +312,8 @@ class Conversations:
             return
         if waited_for is not None and not sent.id:  # a guard stopped it after its delay
             await self._sender.drop(reply, Decision(sent.reason), is_decided=True)
-        log.info(
-            "replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, reason=sent.reason,
-            rule=choice.rule_id,
-        )  # fmt: skip
+        outcome = {"outcome": sent.outcome.value, "reason": sent.reason, "rule": choice.rule_id}
+        log.info("replied", account=self._account_id, chat=chat_id, **outcome)
 
     async def _send(self, reply: Reply, intended: Intended, burst: Burst, ending: Ending | None) -> Sent:
         """Send an answer, unless others have waited longer for room in the account's limit. Raise ``DecidedBefore``."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from shoal.errors import ShoalError
 from shoal.messages.decisions import Decision
-from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.rules.rule import Part
 from shoal.xianyu.socket_errors import GateClosed
 
@@ -32,6 +32,24 @@ class OutgoingMessage:
     actor: str = ""
     op_id: str | None = None
 
+    def row(self, account_id: str, uuid: str) -> OutboxRow:
+        """Return its row."""
+        return OutboxRow(
+            account_id=account_id,
+            chat_id=self.chat_id,
+            uuid=uuid,
+            kind=self.kind,
+            order_id=self.order_id or None,
+            buyer_id=self.buyer_id,
+            text=self.text,
+            image_url=self.image_url,
+            width=self.width,
+            height=self.height,
+            part=self.part,
+            actor=self.actor,
+            op_id=self.op_id,
+        )
+
 
 Stored = Callable[[Connection, int], None]
 
@@ -51,6 +69,27 @@ class Reply:
     """The decision about the messages when it is given."""
     stored: Stored | None = None
     """Called in the transaction that stores it, with the id of its first row."""
+    asked_at_ms: int = 0
+    """When the last question was asked. What the owner wrote later takes its place."""
+
+    def rows(self, account_id: str, uuid: Callable[[], str]) -> list[OutboxRow]:
+        """Return the rows of its parts. ``uuid`` makes one for each."""
+        return [
+            OutboxRow(
+                account_id=account_id,
+                chat_id=self.chat_id,
+                uuid=uuid(),
+                message_id=self.answers[-1],
+                buyer_id=self.buyer_id,
+                rule_id=self.rule_id or None,
+                text=part.text,
+                image_url=part.image_url,
+                width=part.width,
+                height=part.height,
+                part=place,
+            )
+            for place, part in enumerate(self.parts)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +121,9 @@ class DecidedBefore(Exception):
 def switched_off(failure: ShoalError) -> Decision | None:
     """Return what was switched off when a message was about to leave; ``None``: nothing, it failed otherwise.
 
-    ``DISABLED``: the account was disabled or moved just then.
+    ``DISABLED``: the account was disabled or moved just then. ``HUMAN_ANSWERED``: the owner wrote just then.
     """
     if not isinstance(failure, GateClosed):
         return None
-    return Decision.REPLIES_OFF if failure.code == Decision.REPLIES_OFF.value else Decision.DISABLED
+    is_named = failure.code in {Decision.REPLIES_OFF.value, Decision.HUMAN_ANSWERED.value}
+    return Decision(failure.code) if is_named else Decision.DISABLED

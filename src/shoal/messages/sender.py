@@ -18,6 +18,7 @@ from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard, PartGuard
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.outgoing import DecidedBefore, OutgoingMessage, Reply, Sent, switched_off
+from shoal.messages.own_messages import OwnMessages, Unrecognised
 from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.messages.send_guards import not_taken_over_since
 from shoal.messages.site_pictures import SitePictures
@@ -34,8 +35,6 @@ ECHO_GRACE_SECONDS = 0.5
 
 MOST_RESENDS = 3
 """How often a message is sent again at most, over all connections; over one connection at most once."""
-
-
 _WITH_ANOTHER = frozenset({SendOutcome.SENDING, SendOutcome.WAITING})
 """The outcomes of a part that this connection did not start."""
 
@@ -72,6 +71,7 @@ class Sender:
         self._current = current
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
+        self.own_messages = OwnMessages()
         self._own_uuids: set[str] | None = set()
         """This connection's messages, until ``take_up`` has read those that the last one left."""
 
@@ -91,7 +91,7 @@ class Sender:
         socket when the message certainly was not sent, and ``StoreError`` when it could not be stored.
         """
         async with self._turn(outgoing.chat_id):
-            queued = await self._outbox.queue(self._owned([self._row_of(outgoing)]), guard=guard)
+            queued = await self._outbox.queue(self._owned(self._rows([outgoing])), guard=guard)
             if queued.before is not None:
                 return Sent.of(queued.before)
             if queued.decision is not None:
@@ -117,7 +117,7 @@ class Sender:
         that are not settled certainly were not sent now.
         """
         async with self._turn(messages[0].chat_id):
-            sendings = await begin(self._owned([self._row_of(one) for one in messages]))
+            sendings = await begin(self._owned(self._rows(messages)))
             if not sendings:
                 return False
             self._outbox.publish_queued(sendings)
@@ -142,41 +142,57 @@ class Sender:
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
         """Send an answer part by part. Return the outcome of the last part that was started.
 
-        ``dropped``: ``guard`` returned a decision, which is stored for the messages. Raise like ``send``; then the
-        messages wait for an answer again. Raise ``DecidedBefore``.
+        ``dropped``: ``guard`` returned a decision, which is stored for the messages, or the owner wrote before the
+        first part was given to the socket. Raise like ``send``; then the messages wait for an answer again. Raise
+        ``DecidedBefore``.
         """
         rows = self._owned(self._rows(reply))
+        await self.own_messages.until_recognised(reply.chat_id)
         async with self._turn(reply.chat_id):
+            since = self.own_messages.place
             queued = await self._outbox.queue(
-                rows,
-                answers=reply.answers,
-                guard=self._while_on(guard),
-                decision=reply.decision,
-                stored=reply.stored,
+                rows, answers=reply.answers, guard=self._while_on(guard), decision=reply.decision, stored=reply.stored
             )
             if queued.decided:
                 raise DecidedBefore(queued.decided)
             if queued.decision is not None:
                 return Sent(SendOutcome.DROPPED, queued.decision.value)
             first, *later = queued.sendings
-            try:
-                sent = await self._deliver(first)
-            except (GateClosed, TemporaryFailure, ActionRequired) as failure:
-                off = switched_off(failure)
-                await self._outbox.take_back(
-                    self._account_id,
-                    queued.ids,
-                    off or _LOST,
-                    answers=reply.answers,
-                    decision=off or Decision.PENDING,
-                    once_in=reply.chat_id if reply.once else None,
-                )
-                if off is None:
-                    raise
-                return Sent(SendOutcome.DROPPED, off, first.id)
+            sent = await self._send_first(reply, queued.ids, first, since)
+        while sent is None:
+            await self.own_messages.until_recognised(reply.chat_id)
+            async with self._turn(reply.chat_id):
+                if await self._outbox.begin(first):
+                    sent = await self._send_first(reply, queued.ids, first, since)
+                else:
+                    sent = Sent.of(await self._outbox.get(first.id))
         if sent.outcome is SendOutcome.UNCERTAIN:
             sent = await self._insist(sent)
         return await self._go_on(sent, later) if later else sent
+
+    async def _send_first(self, reply: Reply, ids: Sequence[int], first: Sending, since: int) -> Sent | None:
+        """Send the first part of an answer. Return ``None`` if it waits because an own message is not recognised.
+
+        ``since``: the place of own messages when the answer was stored. Raise like ``answer``.
+        """
+        try:
+            return await self._deliver(first, since=since, asked_at_ms=reply.asked_at_ms)
+        except Unrecognised:
+            await self._outbox.put_back(first.id)
+            return None
+        except (GateClosed, TemporaryFailure, ActionRequired) as failure:
+            off = switched_off(failure)
+            await self._outbox.take_back(
+                self._account_id,
+                ids,
+                off or _LOST,
+                answers=reply.answers,
+                decision=off or Decision.PENDING,
+                once_in=reply.chat_id if reply.once else None,
+            )
+            if off is None:
+                raise
+            return Sent(SendOutcome.DROPPED, off, first.id)
 
     async def _go_on(self, before: Sent, later: Sequence[Sending]) -> Sent:
         """Send the waiting parts one after another, as long as the previous one has arrived.
@@ -198,19 +214,25 @@ class Sender:
         return before
 
     async def _send_part(self, sending: Sending, guard: PartGuard) -> Sent:
-        row = sending.row
-        async with self._turn(row.chat_id):
-            if not await self._outbox.begin(sending, guard):
-                return Sent.of(await self._outbox.get(sending.id))
-            try:
-                sent = await self._deliver(sending)
-            except GateClosed as failure:
-                reason = switched_off(failure) or Decision.DISABLED
-                await self._outbox.settle(sending.id, SendOutcome.DROPPED, reason)
-                return Sent(SendOutcome.DROPPED, reason, sending.id)
-            except (TemporaryFailure, ActionRequired):
-                await self._outbox.put_back(sending.id)
-                raise
+        row, sent = sending.row, None
+        while sent is None:
+            if row.kind is OutboxKind.REPLY:
+                await self.own_messages.until_recognised(row.chat_id)
+            async with self._turn(row.chat_id):
+                since = self.own_messages.place
+                if not await self._outbox.begin(sending, guard):
+                    return Sent.of(await self._outbox.get(sending.id))
+                try:
+                    sent = await self._deliver(sending, since=since)
+                except Unrecognised:
+                    await self._outbox.put_back(sending.id)
+                except GateClosed as failure:
+                    reason = switched_off(failure) or Decision.DISABLED
+                    await self._outbox.settle(sending.id, SendOutcome.DROPPED, reason)
+                    return Sent(SendOutcome.DROPPED, reason, sending.id)
+                except (TemporaryFailure, ActionRequired):
+                    await self._outbox.put_back(sending.id)
+                    raise
         is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and row.kind is not OutboxKind.PAID
         return await self._insist(sent) if is_insisted_on else sent
 
@@ -229,40 +251,11 @@ class Sender:
             not_taken_over_since(self._account_id, row.chat_id, since_ms, now_ms(), hands_off=hands_off)
         )
 
-    def _row_of(self, outgoing: OutgoingMessage) -> OutboxRow:
-        return OutboxRow(
-            account_id=self._account_id,
-            chat_id=outgoing.chat_id,
-            uuid=self._socket.names.uuid(),
-            kind=outgoing.kind,
-            order_id=outgoing.order_id or None,
-            buyer_id=outgoing.buyer_id,
-            text=outgoing.text,
-            image_url=outgoing.image_url,
-            width=outgoing.width,
-            height=outgoing.height,
-            part=outgoing.part,
-            actor=outgoing.actor,
-            op_id=outgoing.op_id,
-        )
-
-    def _rows(self, reply: Reply) -> list[OutboxRow]:
-        return [
-            OutboxRow(
-                account_id=self._account_id,
-                chat_id=reply.chat_id,
-                uuid=self._socket.names.uuid(),
-                message_id=reply.answers[-1],
-                buyer_id=reply.buyer_id,
-                rule_id=reply.rule_id or None,
-                text=part.text,
-                image_url=part.image_url,
-                width=part.width,
-                height=part.height,
-                part=place,
-            )
-            for place, part in enumerate(reply.parts)
-        ]
+    def _rows(self, messages: Reply | Sequence[OutgoingMessage]) -> list[OutboxRow]:
+        uuid = self._socket.names.uuid
+        if isinstance(messages, Reply):
+            return messages.rows(self._account_id, uuid)
+        return [one.row(self._account_id, uuid()) for one in messages]
 
     def _owned(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         if self._own_uuids is not None:
@@ -276,11 +269,12 @@ class Sender:
         answers = () if is_decided else reply.answers
         await self._outbox.drop_answer(self._rows(reply), decision, answers=answers, words=words)
 
-    async def _deliver(self, sending: Sending, *, again: bool = False) -> Sent:
+    async def _deliver(self, sending: Sending, *, again: bool = False, since: int = 0, asked_at_ms: int = 0) -> Sent:
         """Send a message, wait for the site's answer and store the outcome.
 
-        ``again``: the first time may have arrived, so a message that is refused now stays uncertain. Raise
-        ``GateClosed``, or the error that ended the socket: then it was not sent now.
+        ``again``: the first time may have arrived, so a message that is refused now stays uncertain. ``since`` and
+        ``asked_at_ms`` of a reply: as for ``OwnMessages.check``. Raise ``GateClosed``, or the error that ended the
+        socket: then it was not sent now.
         """
         row_id, row, ids = sending.id, sending.row, self._socket.names
         try:
@@ -291,10 +285,10 @@ class Sender:
                         ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id,
                         url=picture.url, width=picture.width, height=picture.height,
                     )  # fmt: skip
-                    receipt = await self._sent(frame, row)
+                    receipt = await self._sent(frame, row, picture.url, (since, asked_at_ms))
             else:
                 frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, text)
-                receipt = await self._sent(frame, row)
+                receipt = await self._sent(frame, row, text, (since, asked_at_ms))
             sent = Sent(SendOutcome.SENT, "sent_again" if again else "", row_id, receipt.message_id)
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
@@ -307,11 +301,15 @@ class Sender:
         await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
         return sent
 
-    async def _sent(self, frame: frames.Frame, row: OutboxRow) -> SendReceipt:
-        """Send a frame. No other code runs between this look at the switch of replies and the write."""
-        if row.kind is OutboxKind.REPLY and not self._may_reply():
-            raise GateClosed("replies are off", code=Decision.REPLIES_OFF.value)
-        return await self._socket.send(frame, row.uuid, self._timeout)
+    async def _sent(self, frame: frames.Frame, row: OutboxRow, content: str, begun: tuple[int, int]) -> SendReceipt:
+        """Send a frame. No other code runs between this look at what holds a reply back and the write."""
+        if row.kind is OutboxKind.REPLY:
+            await self._socket.caught_up()
+            if not self._may_reply():
+                raise GateClosed("replies are off", code=Decision.REPLIES_OFF.value)
+            self.own_messages.check(row.chat_id, *begun)
+        with self.own_messages.expecting(row.chat_id, content):
+            return await self._socket.send(frame, row.uuid, self._timeout)
 
     async def _text_of(self, row: OutboxRow) -> str:
         """Return the text to be sent. Raise ``TemporaryFailure`` when units in it cannot be opened now, and
@@ -338,14 +336,20 @@ class Sender:
     async def _send_again(self, sending: Sending, guard: Guard | None) -> Sent:
         """Send an uncertain message again. It stays uncertain if it is not due, or gets no answer again."""
         row_id, row = sending.id, sending.row
-        async with self._turn(row.chat_id):
-            if not await self._outbox.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
-                return Sent.of(await self._outbox.get(row_id))
-            log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
-            try:
-                return await self._deliver(sending, again=True)
-            except (GateClosed, TemporaryFailure):
-                return Sent.of(sending)
+        while True:
+            if row.kind is OutboxKind.REPLY:
+                await self.own_messages.until_recognised(row.chat_id)
+            async with self._turn(row.chat_id):
+                since = self.own_messages.place
+                if not await self._outbox.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
+                    return Sent.of(await self._outbox.get(row_id))
+                log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
+                try:
+                    return await self._deliver(sending, again=True, since=since)
+                except Unrecognised:
+                    continue  # it counts as one of the few times that it is sent again
+                except (GateClosed, TemporaryFailure):
+                    return Sent.of(sending)
 
     async def take_up(self, newer_than_ms: int) -> None:
         """Continue what the last connection left: send uncertain messages again, then the waiting parts.
@@ -385,6 +389,7 @@ class Sender:
                 sent_at_ms=message.created_at_ms,
             )  # fmt: skip
         if echoed is not None:
+            self.own_messages.recognised(message, by_owner=False)
             for listener in self._echo_listeners:
                 await listener(echoed)
         return echoed is not None

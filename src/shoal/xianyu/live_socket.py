@@ -39,6 +39,8 @@ MAX_WAITING_BYTES = 8 * 1024 * 1024
 WRITE_LIMIT_SECONDS = 10.0
 """How long one write may wait for a site that does not read; after that the connection counts as dead."""
 
+_ROUNDS = 4
+"""From bytes that the machine has to a frame that is taken: the loop looks, the bytes are parsed, the reader wakes."""
 _CLEAN_CLOSE_CODES = frozenset({1000, 1001})
 
 
@@ -106,6 +108,7 @@ class LiveSocket:
         "_gate",
         "_is_taking",
         "_link",
+        "_listener",
         "_pushes",
         "_reader",
         "_stop_switch",
@@ -131,6 +134,7 @@ class LiveSocket:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._is_taking = False
+        self._listener: Callable[[Frame], None] | None = None
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,6 +244,17 @@ class LiveSocket:
             raise send_refusal(reply)
         return SendReceipt(message_id=text_of(body.get("messageId")), uuid=uuid)
 
+    def hear(self, listener: Callable[[Frame], None]) -> None:
+        """Call ``listener`` with each push as its frame is read, and now with those that wait, in order."""
+        for _, push in self._pushes:
+            listener(push)
+        self._listener = listener
+
+    async def caught_up(self) -> None:
+        """Return once what the machine has received by now is read: a loop needs some rounds for that."""
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+
     async def pushes(self) -> AsyncIterator[Frame]:
         """Yield pushes in order of arrival. When the socket ends, yield what has arrived, then raise why it ended.
 
@@ -330,6 +345,8 @@ class LiveSocket:
                 self._pushes.append((size, frame))
                 self._waiting_bytes += size
                 self._arrived.set()
+                if self._listener is not None:
+                    self._listener(frame)
 
     def _refused(self, reply: Frame, otherwise: str) -> ShoalError:
         error = refusal(reply, otherwise)

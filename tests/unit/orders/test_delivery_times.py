@@ -76,7 +76,7 @@ async def test_a_confirmation_some_hours_later_outlives_a_restart(shop: OneShop)
 
 
 @pytest.mark.parametrize("put_off", [True, False], ids=["put off", "not yet"])
-async def test_g17_a_confirmation_that_its_owner_asks_for_waits_no_hours(shop: OneShop, put_off: bool) -> None:  # noqa: FBT001
+async def test_g17_a_confirmation_that_its_owner_asks_for_waits_no_hours(shop: OneShop, put_off: bool) -> None:
     """The owner decides about one that was put off already, and about one that the rule would put off."""
     await paid(shop, quantity="1", confirm=2)
     if not put_off:

@@ -1,13 +1,15 @@
 """Pushes, and how a socket ends."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu import frames, handshake, live_socket
 from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed
-from small_live_site import Frame, Site, drain, next_push, push_frame
+from small_live_site import Frame, Site, drain, next_push, push_frame, standing_site
 
 
 async def test_pushes_come_in_order_and_are_acknowledged_only_by_us(site: Site) -> None:
@@ -22,6 +24,29 @@ async def test_pushes_come_in_order_and_are_acknowledged_only_by_us(site: Site) 
         await socket.ack(taken[0])
         await socket.heartbeat()
     assert site.got[1] == {"code": 200, "headers": {"mid": "p0 0", "sid": "s1"}}
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_g4_what_the_machine_has_received_is_heard_before_anything_else_leaves(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def run() -> None:
+        async with standing_site() as site, site.open() as socket:
+            await socket.heartbeat()
+            await site.push(push_frame(0))
+            await socket.caught_up()
+            heard: list[str] = []
+            socket.hear(lambda push: heard.append(frames.mid_of(push)))
+            assert heard == ["p0 0"], "one that waits to be taken is heard too"
+            for number in range(1, 50):
+                await site.push(push_frame(number))
+                await socket.caught_up()
+                assert heard[-1] == f"p{number} 0"
+            taken = [frames.mid_of(await next_push(socket)) for _ in range(50)]
+            assert taken == heard
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
 
 
 async def test_frames_of_no_kind_are_dropped_and_never_answered(site: Site) -> None:
