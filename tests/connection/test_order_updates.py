@@ -21,6 +21,7 @@ from sandboxed import Shoal
 from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
 from shoal.sandbox import cards, codec
 from standins import ANN, until
+from wire.frames import BUYER, CHAT, ITEM, ME, ORDER, all_frames
 
 
 async def test_an_orders_time_line_holds_every_card_with_its_time(shoal: Shoal) -> None:
@@ -275,3 +276,23 @@ async def test_c8_two_copies_of_one_card_in_one_push_serve_once(shoal: Shoal) ->
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await shoal.is_done()
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["own_find_update_paid_order_in_biz_tag", "own_find_paid_card_order_in_biz_tag"])
+async def test_g3_an_order_that_only_biz_tag_names_is_opened_and_served(shoal: Shoal, name: str) -> None:
+    unb = await paying_shop(shoal)
+    order_id = await pay(shoal, unb, quiet=True)
+    chat = shoal.sandbox.world.chat(shoal.sandbox.world.seller(unb), shoal.sandbox.world.buyer("小鱼"))
+    frame = next(one for one in all_frames() if one.name == name)
+    now = str(shoal.sandbox.world.clock.now_ms())
+    ids = {
+        ME: unb,
+        BUYER: chat.buyer.id,
+        CHAT: chat.cid,
+        ORDER: order_id,
+        ITEM: shoal.item_of(unb),
+        "1790000000000": now,
+    }
+    await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="payload", payload=frame.payload, replace=ids)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.DONE)
+    assert len(await words(shoal, unb)) == 1

@@ -69,6 +69,12 @@ class Surroundings(msgspec.Struct, frozen=True):
         return text_of(self.ext_json.get("updateKey")) or text_of(self.extension.get("updateKey"))
 
     @property
+    def order_id(self) -> str | None:
+        """Return the order that a field of the inner objects names, at any depth, else that of ``updateKey``."""
+        fields = found(_ORDER_FIELD, f"{self.biz_tag} {self.ext_json}") if self.biz_tag or self.ext_json else None
+        return fields or _keyed_order(self.update_key)
+
+    @property
     def item_id(self) -> str | None:
         """Return the item that the chat was about."""
         return found(ITEM_ID, text_of(self.extension.get("reminderUrl")))
@@ -119,7 +125,7 @@ def trade_card(
     buttons = (_button_of(changed), _button_of(main))
     title = text_of(object_at(changed, "exContent").get("title")) or text_of(object_at(main, "exContent").get("title"))
     reminder = _status_text(around.extension) or summary
-    order_id = _linked_order(links) or _order_anywhere(content_text, beside) or _keyed_order(around.update_key)
+    order_id = _linked_order(links) or _order_anywhere(content_text, beside) or around.order_id
     return TradeCard(
         chat_id=chat_id,
         message_id=message_id,
@@ -142,7 +148,7 @@ def trade_card(
 
 def names_order(around: Surroundings, content: dict[str, object], content_text: str, beside: str) -> bool:
     """Return whether a card's links or fields, or what stands around it, name an order. A link in words does not."""
-    named = _linked_order(_links(content)) or _keyed_order(around.update_key)
+    named = _linked_order(_links(content)) or around.order_id
     return named is not None or any(found(_ORDER_FIELD, text) for text in (content_text, beside))
 
 
@@ -159,7 +165,7 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
     return CardUpdate(
         chat_id=strip_address(id_of(body.get("2"))),
         message_id=id_of(body.get("1")),
-        order_id=_linked_order([button]) or _keyed_order(around.update_key),
+        order_id=_linked_order([button]) or around.order_id,
         title="",
         reminder=reminder,
         buyer_id=around.peer(sender_id, me),
@@ -180,8 +186,7 @@ def _is_marked(around: Surroundings, content_type: int | None, *, has_button: bo
     """Return whether an update bears the mark of a card: what a person wrote can be updated too."""
     if content_type is not None:
         return content_type in CARD_TYPES
-    has_key = _keyed_order(around.update_key) is not None
-    return has_button or has_key or bool(around.task_name) or around.source_id.startswith("C2C:")
+    return has_button or around.order_id is not None or bool(around.task_name) or around.source_id.startswith("C2C:")
 
 
 def holds_card(content: dict[str, object]) -> bool:
