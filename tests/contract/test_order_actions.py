@@ -273,11 +273,15 @@ async def test_nobody_asks_for_an_act_on_an_order_that_stands_otherwise(book: Or
     assert not await book.ask_again("shop", "o1", Action.PAID_MESSAGE, actor="user:ann")
 
 
-@pytest.mark.parametrize("why", [Why.BEFORE_ACCOUNT, Why.TOO_LATE, Why.BEFORE_RESTORE])
+@pytest.mark.parametrize("why", [Why.BEFORE_ACCOUNT, Why.TOO_LATE, Why.BEFORE_START, Why.BEFORE_RESTORE])
 async def test_a_card_that_is_too_old_makes_nothing_due(book: OrderStore, why: Why) -> None:
     news = OrderUpdate(order_id="o1", status="pending_ship", source="card", paid=True, withheld=why)
     order = (await book.receive("shop", news)).order
-    assert order.problem == {Why.TOO_LATE: "not_served_in_time", Why.BEFORE_RESTORE: "before_restore"}.get(why, "")
+    problems = {
+        Why.TOO_LATE: "not_served_in_time",
+        **{one: one.value for one in (Why.BEFORE_START, Why.BEFORE_RESTORE)},
+    }
+    assert order.problem == problems.get(why, "")
     assert await book.next_due("shop", "o1") is None
     await paid(book)  # the card comes again
     assert await book.next_due("shop", "o1") is None

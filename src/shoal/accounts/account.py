@@ -146,8 +146,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     Three switches: ``replies`` (automatic answers to messages), ``delivery`` (all automatic work for orders)
     and ``auto_confirm`` (shipments are confirmed; only while ``delivery`` is on too).
-    ``orders_since_ms``: orders that were paid earlier are left alone, because another system served them;
-    ``FIRST_START`` becomes the time at which the account is first enabled.
+    ``orders_since_ms``: orders that were paid earlier are left to their owner, because another system may have served
+    them; ``FIRST_START`` becomes the time at which the account is first enabled.
 
     Outside ``opening_hours`` and on ``holidays`` (see ``rules.opening_hours``) no message is answered, but for
     ``away_reply``, once in each chat and closed period. With one of the ``handoff_words``, one a line, a buyer asks for

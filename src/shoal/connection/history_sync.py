@@ -14,7 +14,7 @@ from shoal.messages.message_log import Direction, MessageLog
 from shoal.xianyu import frames
 from shoal.xianyu.chat_history import ChatHead, ChatPage, read_chats, read_history
 from shoal.xianyu.live_socket import LiveSocket
-from shoal.xianyu.push_events import ChatMessage, Event
+from shoal.xianyu.push_events import Card, ChatMessage, Event
 from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.wire_bytes import UndecodableFrame
 
@@ -50,16 +50,19 @@ class HistorySync:
         self._log = message_log
         self._timeout_seconds = timeout_seconds
 
-    async def pull(self, since_ms: int) -> int:
+    async def pull(self, since_ms: int, *, only_cards: bool = False) -> int:
         """Store and handle what was sent since then (the site's time). Return the number of events.
 
-        Raise ``StoreError``, ``TemporaryFailure`` (``history_refused``) and what ``LiveSocket.request`` raises.
+        ``only_cards``: store and handle what the cards say about orders, and no message. Raise ``StoreError``,
+        ``TemporaryFailure`` (``history_refused``) and what ``LiveSocket.request`` raises.
         """
         count = 0
         for number, head in enumerate(await self._moved(since_ms)):
             if number >= QUICK_CHATS:
                 await asyncio.sleep(PAUSE_SECONDS)
             events = await self._events_in(head.chat_id, since_ms)
+            if only_cards:
+                events = [event for event in events if isinstance(event, Card)]
             self._incoming.action(await self._incoming.store(events, pulled=True))
             count += len(events)
         return count

@@ -57,10 +57,14 @@ class Keepalive:
         tokens: SocketTokens,
         check_login: Callable[[], Awaitable[None]],
         away: Position | None,
+        first_orders_ms: int | None = None,
         site_clock: SiteClock,
         rng: Random,
     ) -> None:
-        """``away``: the account's position in the feed before this connection; ``None`` if nothing was missed."""
+        """``away``: the account's position in the feed before this connection; ``None`` if nothing was missed.
+
+        ``first_orders_ms``: since when, by our clock, the orders of an account that moved in are to be read.
+        """
         self._account_id = account.id
         self._link = link
         self._settings = settings
@@ -76,6 +80,7 @@ class Keepalive:
         self._rng = rng
         self._connected_site_ms = self._pulled_site_ms = site_clock.now_ms()
         self._least_ahead_ms = min(site_clock.ahead_ms, away.ahead_ms if away else site_clock.ahead_ms)
+        self._first_orders_ms = first_orders_ms
         self._under_way: set[str] = set()
         self._received_at: float | None = None
         self._has_unreadable = False
@@ -103,6 +108,7 @@ class Keepalive:
         # Random, so that connections that start together do not act together.
         login_at = loop.time() + self._settings.login_check_seconds * self._rng.uniform(0.5, 1.5)
         self._beside("catch-up", self._look_back)
+        self._beside("first-orders", self._read_first_orders)
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
             await self.beat()
@@ -144,6 +150,19 @@ class Keepalive:
     async def _look_back(self) -> None:
         await self._catch_up_once()
         self.looked_back.set()
+
+    async def _read_first_orders(self) -> None:
+        """Read the orders that were paid shortly before the account's first start. A failure is retried at a check."""
+        if (since_ms := self._first_orders_ms) is None:
+            return
+        try:
+            count = await self._history_sync.pull(since_ms + self._site_clock.ahead_ms, only_cards=True)
+        except (TemporaryFailure, StoreError) as failure:
+            log.warning("first orders not read", account=self._account_id, why=failure.code)
+            return
+        log.info("first orders read", account=self._account_id, events=count)
+        self._first_orders_ms = None
+        self._position.first_orders_read()
 
     def passed_over(self, stood: Position) -> None:
         """Pull what was sent since position ``stood``: the site continued the feed from another position."""
@@ -199,6 +218,7 @@ class Keepalive:
         elif overlooked:
             raise DeafConnection("messages were not pushed although heartbeats were answered")
         await self._catch_up_once()
+        self._beside("first-orders", self._read_first_orders)
 
     async def _pull_unreadable(self, overlooked: int) -> None:
         """Pull what was sent since the last such pull, also in pushes that could not be read."""

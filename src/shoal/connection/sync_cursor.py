@@ -39,7 +39,8 @@ class SyncCursor:
         self._timeout_seconds = timeout_seconds
         self._ahead_ms = site_clock.ahead_ms
         self._pts = last.pts if last else None
-        self._kept = (last.pts, last.ahead_ms) if last else None
+        self._has_first_orders = last is not None and last.has_first_orders
+        self._kept = (last.pts, last.ahead_ms, last.has_first_orders) if last else None
         self._caught_up = last is None
 
     async def agree(self) -> None:
@@ -80,17 +81,22 @@ class SyncCursor:
         """Record that a history pull has finished, so that the position may be stored again."""
         self._caught_up = True
 
+    def first_orders_read(self) -> None:
+        """Record that what was paid shortly before the account's first start was read."""
+        self._has_first_orders = True
+
     async def keep(self) -> None:
         """Store the position if it moved or this machine's clock was set. Never raises: the next call retries."""
         pts = self._pts if self._caught_up or self._kept is None else self._kept[0]
-        if pts is None or (pts, self._ahead_ms) == self._kept:
+        now = (pts, self._ahead_ms, self._has_first_orders)
+        if pts is None or now == self._kept:
             return
         try:
-            await self._store.keep(self._account_id, pts, self._ahead_ms)
+            await self._store.keep(self._account_id, pts, self._ahead_ms, has_first_orders=self._has_first_orders)
         except StoreError as error:
             log.warning("position not kept", account=self._account_id, why=error.code)
         else:
-            self._kept = (pts, self._ahead_ms)
+            self._kept = (pts, self._ahead_ms, self._has_first_orders)
 
     async def _keep_first(self) -> None:
         """Store a first position for a new account, whose past is not pulled."""

@@ -17,6 +17,7 @@ from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.concurrency.fair_limiter import FairLimiter, Turns
 from shoal.config import Settings
+from shoal.connection.first_orders import first_orders_ms
 from shoal.connection.group_errors import error_to_report
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
@@ -341,6 +342,7 @@ class XianyuLive:
             tokens=authorization.tokens,
             check_login=lambda: self._check_login(authorization),
             away=away,
+            first_orders_ms=first_orders_ms(self._account, away),
             site_clock=clock,
             rng=self._deps.rng,
         )

@@ -70,6 +70,8 @@ class Why(StrEnum):
     """It was due for so long that the owner must check it first."""
     BEFORE_ACCOUNT = "before_account"
     """The card is older than the account: the owner has handled it."""
+    BEFORE_START = "before_start"
+    """It was paid shortly before a shop that came from another system was first turned on here."""
     BEFORE_RESTORE = "before_restore"
     """A backup was restored since: it may have been done, and its owner must look."""
     OWN_PURCHASE = "own_purchase"

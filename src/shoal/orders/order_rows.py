@@ -52,6 +52,7 @@ _WHAT_WAS_BOUGHT = ("quantity", "spec_value")
 _KNOWN_BY_PAGE = frozenset({OrderProblem.UNKNOWN_SPEC, OrderProblem.QUANTITY_UNKNOWN, Why.PAGE_UNREAD})
 _LEFT_OUT = frozenset({Why.DELIVERY_OFF, Why.ORDER_ENDED})
 """Why a message of an order was not begun, which only its owner can change."""
+_LEFT_TO_OWNER = frozenset({Why.TOO_LATE, Why.BEFORE_START, Why.BEFORE_RESTORE})
 PARCEL, NO_PARCEL = "yes", "no"
 """``parcel`` of an order whose goods go in one, or in none; empty: unknown."""
 
@@ -148,7 +149,7 @@ class OrderRow(ActionRows):
             self.move(Action.PAID_MESSAGE, (ActionState.FAILED,), ActionState.PENDING)
         self._confirm_after_all(order_update, is_new_card=is_new_card)
         state = ActionState.NOT_NEEDED if order_update.withheld else ActionState.PENDING
-        if order_update.withheld in {Why.TOO_LATE, Why.BEFORE_RESTORE}:
+        if order_update.withheld in _LEFT_TO_OWNER:
             state = ActionState.FAILED
         if order_update.paid:
             self.seed(Action.PAID_MESSAGE, state, order_update.withheld)

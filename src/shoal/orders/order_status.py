@@ -84,6 +84,8 @@ class OrderProblem(StrEnum):
     DELIVERY_OFF = "delivery_off"
     """The shop's switch for deliveries was off when something was due."""
     NOT_SERVED_IN_TIME = "not_served_in_time"
+    BEFORE_START = "before_start"
+    """It was paid in the last day before the shop, which came from another system, was first turned on here."""
     BEFORE_RESTORE = "before_restore"
     """It was paid before a backup was restored, and may have been served in between."""
     MESSAGE_REFUSED = "message_refused"
@@ -149,6 +151,7 @@ _BY_DETAIL = {
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,
     Why.DELIVERY_OFF.value: OrderProblem.DELIVERY_OFF,
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
+    Why.BEFORE_START.value: OrderProblem.BEFORE_START,
     Why.BEFORE_RESTORE.value: OrderProblem.BEFORE_RESTORE,
     OrderProblem.UNIT_LOST.value: OrderProblem.UNIT_LOST,
     Why.DELIVERY_PARTLY.value: OrderProblem.DELIVERY_PARTLY,

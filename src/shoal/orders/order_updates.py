@@ -23,8 +23,6 @@ LONGEST_WORDS = 200
 """How many characters of a card's text the timeline keeps."""
 CLOCKS_DIFFER_MS = 5 * 60_000
 """How much the site's clock may differ from the server's."""
-CLOCK_ERROR_MS = 5_000
-"""How wrong the site's clock may be. An order paid this soon after a moved-in shop's first start is left alone."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -139,8 +137,8 @@ class OrderUpdates:
         if not card.created_at_ms:
             return ""
         at, now = self._site_clock.ours(card.created_at_ms), now_ms()
-        if at < self._account.orders_since_ms + CLOCK_ERROR_MS:  # another system may have served it
-            return Why.BEFORE_ACCOUNT
+        if at < self._account.orders_since_ms:  # another system may have served it
+            return Why.BEFORE_START if at >= self._account.orders_since_ms - TAKE_UP_MS else Why.BEFORE_ACCOUNT
         added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was set back since
         if at < added_at - CLOCKS_DIFFER_MS:
             return Why.BEFORE_ACCOUNT

@@ -18,12 +18,14 @@ from shoal.storage.upserts import insert_or_renew
 class Position:
     """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``.
 
-    ``ahead_ms``: how far the site's clock was ahead of the server's then.
+    ``ahead_ms``: how far the site's clock was ahead of the server's then. ``has_first_orders``: what was paid shortly
+    before the first start of an account that moved in was read.
     """
 
     pts: int
     known_at_ms: int
     ahead_ms: int = 0
+    has_first_orders: bool = False
 
 
 class SyncCursors:
@@ -40,14 +42,17 @@ class SyncCursors:
         if row is None:
             return None
         kept = msgspec.json.decode(row.position, type=dict[str, int])
-        return Position(pts=kept.get("pts", 0), known_at_ms=row.updated_at_ms, ahead_ms=kept.get("ahead_ms", 0))
+        return Position(
+            pts=kept.get("pts", 0),
+            known_at_ms=row.updated_at_ms,
+            ahead_ms=kept.get("ahead_ms", 0),
+            has_first_orders=bool(kept.get("first_orders")),
+        )
 
-    async def keep(self, account_id: str, pts: int, ahead_ms: int = 0) -> None:
-        """Record that everything up to ``pts`` is stored, and how far the site's clock is ahead of the server's.
-
-        Raises ``StoreError``.
-        """
-        position = {"pts": pts, "ahead_ms": ahead_ms} if ahead_ms else {"pts": pts}
+    async def keep(self, account_id: str, pts: int, ahead_ms: int = 0, *, has_first_orders: bool = False) -> None:
+        """Record that everything up to ``pts`` is stored, and the rest of a ``Position``. Raises ``StoreError``."""
+        numbers = {"pts": pts, "ahead_ms": ahead_ms, "first_orders": int(has_first_orders)}
+        position = {name: number for name, number in numbers.items() if number or name == "pts"}
         row = {
             "account_id": account_id,
             "position": msgspec.json.encode(position).decode(),

@@ -34,7 +34,7 @@ class Kept:
     def __init__(self) -> None:
         self.places: list[tuple[int, int]] = []
 
-    async def keep(self, _: str, pts: int, ahead_ms: int) -> None:
+    async def keep(self, _: str, pts: int, ahead_ms: int, **_more: bool) -> None:
         self.places.append((pts, ahead_ms))
 
 

@@ -28,6 +28,7 @@ const PLACES: Partial<Record<components['schemas']['OrderProblem'], Where>> = {
   message_uncertain: 'chat',
   uncertain_before: 'chat',
   delivery_partly: 'chat',
+  before_start: 'chat',
   before_restore: 'chat',
   one_text: 'chat',
 }
