@@ -41,7 +41,7 @@ from shoal.messages.model_source import RunState as ModelRunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
 from shoal.notices.transport import Failure
-from shoal.orders.delivery_check import ShopObstacle
+from shoal.orders.delivery_check import ShopObstacle, SpecObstacle
 from shoal.orders.delivery_rows import GIVEN_BACK
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_actions import Action, ActionState
@@ -112,8 +112,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "incident.over": {kind for kind, policy in POLICIES.items() if policy.has_end},
     "incident.title": set(IncidentKind),
     "moving.odd": None,
-    "obstacle": {*Obstacle, *ShopObstacle},
-    "order_advice": set(OrderProblem) - OF_THE_RULES,
+    "obstacle": {*Obstacle, *ShopObstacle, *SpecObstacle, "no_specs", "spec_unnamed"},
+    "order_advice": {*OrderProblem, "resolved"} - OF_THE_RULES,
     "order_file": None,
     "order_status": set(OrderStatusShape),
     "run_state": set(ModelRunState),

@@ -34,7 +34,10 @@ from shoal.messages.message_log import MessageLog
 from shoal.messages.picture_files import PictureFiles
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
+from shoal.orders.item_lists import ItemLists
+from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
+from shoal.orders.spec_pages import SpecPages
 from shoal.sandbox import World, build_sandbox, strict_policy
 from shoal.sandbox.site import Site
 from shoal.storage.credentials import Credentials
@@ -281,12 +284,15 @@ class Shoal:
         self.pictures = PictureFiles(self.data_dir / "uploads/images")
         session = self.make_session()
         self._stack.push_async_callback(session.close)
+        item_pages = ItemPages(database, ItemLists(LiveConnections()))
+        self._stack.push_async_callback(item_pages.close)
         around = ConnectionDeps(
             session=session,
             settings=config,
             credentials=self.credentials,
             message_log=self.log,
             order_store=self.book,
+            spec_pages=SpecPages(database, item_pages),
             push_counts=self.push_counts,
             pictures=self.pictures,
             uploaded=UploadedPictures(database),

@@ -43,7 +43,10 @@ from shoal.messages.picture_files import PictureFiles
 from shoal.messages.sender import Sender
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
+from shoal.orders.item_lists import ItemLists
+from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
+from shoal.orders.spec_pages import SpecPages
 from shoal.sandbox import cards, codec
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
@@ -253,6 +256,7 @@ class OneShop:
         self.orders: OrderStore
         self.providers: ProviderStore
         self.calls: ModelCalls
+        self.item_pages: ItemPages
         self.items: dict[str, Item] = {}
         """What is known of items when a language model is asked about them."""
         self._data_dir = data_dir
@@ -269,6 +273,8 @@ class OneShop:
         texts = await UnitTexts.load(database, vault)
         self.texts, sealed = texts, UnitMessages(texts)
         self.log, self.orders = MessageLog(database, sealed=sealed), OrderStore(database, texts=texts)
+        self.item_pages = ItemPages(database, ItemLists(self._live))
+        self._stack.push_async_callback(self.item_pages.close)
         self.providers, self.calls = ProviderStore(database, vault), ModelCalls(Outbound.of("all"))
         self._stack.push_async_callback(self.calls.close)
         deps = ConnectionDeps(
@@ -281,7 +287,7 @@ class OneShop:
             uploaded=UploadedPictures(database),
             positions=SyncCursors(database),
             token_calls=evenly(100.0),
-            live_connections=self._live,
+            spec_pages=SpecPages(database, self.item_pages),
             models=Assistant(database, self.providers, self.calls, self.item_of),
             rng=Random(3),
             restored_at_ms=await restored_at_ms(database),

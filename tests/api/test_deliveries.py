@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from doors import Door
+from shoal.orders.order_store import OrderUpdate
 from standins import cookie_of
 
 MONTH: dict[str, Any] = {
@@ -107,20 +108,39 @@ async def test_a_new_shop_has_its_switches_as_ever(door: Door) -> None:
 
 async def test_the_check_of_a_shop_without_a_connection_tells_of_the_items_that_are_known(door: Door) -> None:
     await door.call(
-        "PUT", ROUTE, json={"rules": [{**MONTH, "confirm": "yes"}, {"item_id": "2", "parts": [{"text": "货"}]}]}
+        "PUT",
+        ROUTE,
+        json={"rules": [{**MONTH, "spec": "", "confirm": "yes"}, {"item_id": "2", "parts": [{"text": "货"}]}]},
     )
     found = await door.call("GET", f"{ROUTE}/check")
     assert found["listed"] is False
     assert [(line["item_id"], line["spec"], line["obstacle"], line["gets"]) for line in found["items"]] == [
-        ("1", "时长:月卡", "auto_confirm_off", ["月卡的货"]), ("2", "", None, ["货"]),
+        ("1", "", "auto_confirm_off", ["月卡的货"]), ("2", "", None, ["货"]),
     ]  # fmt: skip
     assert "自动确认发货" in found["items"][0]["do"]
     told = await door.call("GET", f"{ROUTE}/check", headers={"Accept-Language": "en"})
     assert "auto-confirm" in told["items"][0]["do"]
 
 
+async def test_g18_until_an_item_was_read_its_rules_by_spec_are_not_compared(door: Door) -> None:
+    await door.call("PUT", ROUTE, json={"rules": [{**MONTH, "confirm": None}]})
+    found = await door.call("GET", f"{ROUTE}/check")
+    assert [(line["spec"], line["ok"], line["obstacle"], line["rule_spec"]) for line in found["items"]] == [
+        ("时长:月卡", False, "not_compared", "时长:月卡")
+    ]
+    assert found["reading"] == 0, "nothing reads the pages of a shop that is not connected"
+    tried = await door.call("POST", f"{ROUTE}/try", json={"item_id": "1", "spec": "时长:月卡"})
+    assert (tried["messages"], tried["obstacle"]) == (["月卡的货"], "not_compared")
+    bought = OrderUpdate(order_id="1", source="detail", item_id="1", quantity="1", spec_name="时长", spec_value="月卡")
+    await door.server.order_store.receive("shop", bought)
+    found = await door.call("GET", f"{ROUTE}/check")
+    assert [(line["spec"], line["obstacle"]) for line in found["items"]] == [("时长:月卡", None)], "an order shows it"
+
+
 async def test_a_rehearsed_purchase_shows_the_messages_and_what_stands_in_the_way(door: Door) -> None:
     await door.call("PUT", ROUTE, json={"rules": [{**MONTH, "confirm": None, "parts": [{"text": "货 {order_id}"}]}]})
+    bought = OrderUpdate(order_id="1", source="detail", item_id="1", quantity="1", spec_name="时长", spec_value="月卡")
+    await door.server.order_store.receive("shop", bought)
     tried = await door.call("POST", f"{ROUTE}/try", json={"item_id": "1", "spec": "时长：月卡", "order_id": "77"})
     assert (tried["messages"], tried["obstacle"], tried["confirms"]) == (["货 77"], None, False)
     tried = await door.call("POST", f"{ROUTE}/try", json={"item_id": "1", "spec": "时长:年卡"})

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from doors import Door, in_shell, served
+from shoal.clock import now_ms
+from shoal.orders.item_page_rows import store_page
+from shoal.orders.order_store import OrderUpdate
+from shoal.xianyu.item_page import ItemPage, SpecPrice
 
 RULES = [
     {"item_id": "1", "spec": "时长:月卡", "parts": [{"text": "月 {order_id}"}]},
@@ -52,10 +56,27 @@ async def test_the_check_and_a_rehearsal_tell_by_their_exit_code_what_stands_in_
     async with served(door) as url:
         await in_shell(url, token, "deliveries", "put", "shop", str(file))
         code, said = await in_shell(url, token, "deliveries", "check", "shop")
-        assert (code, "月 {order_id}" in said) == (1, True)
+        assert (code, "Not compared yet" in said, "月 {order_id}" in said) == (1, True, False)
+        bought = OrderUpdate(order_id="1", source="detail", item_id="1", spec_name="时长", spec_value="月卡")
+        await door.server.order_store.receive("shop", bought)
+        code, said = await in_shell(url, token, "deliveries", "check", "shop")
+        assert (code, "月 {order_id}" in said) == (1, True), "of item 2 nothing is known yet"
         code, said = await in_shell(url, token, "deliveries", "try", "shop", "1", "--spec", "时长：月卡")
         assert (code, said.strip()) == (0, "月 1000000000000000001")
         assert (await in_shell(url, token, "deliveries", "try", "shop", "1", "--spec", "x"))[0] == 1
+
+
+async def test_g18_the_check_says_which_rule_a_value_alone_stands_for(door: Door) -> None:
+    page = ItemPage(title="会员", has_specs=True, specs=(SpecPrice("时长:月卡", 2_500),))
+    await door.server.database.write(
+        lambda connection: store_page(connection, door.account(), "1", page, "", now_ms=now_ms())
+    )
+    rule = {"item_id": "1", "spec": "月卡", "parts": [{"text": "月"}]}
+    await door.call("PUT", "/cookies/shop/deliveries", json={"rules": [rule]})
+    token = await token_of(door)
+    async with served(door) as url:
+        code, said = await in_shell(url, token, "deliveries", "check", "shop")
+    assert (code, "月 (by the rule for “月卡”)" in said) == (0, True)
 
 
 async def test_the_switches_are_shown_and_switched(door: Door) -> None:

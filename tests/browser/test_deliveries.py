@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import FilePayload, Route, expect
 
 from browser.axe import findings
-from browser.conftest import WiredConsole, hangs_over, intercept, press
+from browser.conftest import NAME, WiredConsole, hangs_over, intercept, press
 from shoal.xianyu import items_on_sale
 from standins import until_told
 from table_files import a_table
@@ -32,6 +32,7 @@ async def stock_of(wired: WiredConsole) -> list[dict[str, Any]]:
 
 async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConsole) -> None:
     first, second = (await stock_of(wired))[:2]
+    await wired.sandbox.do("item", account=wired.unb, item=first["id"], specs=["时长:月卡", "时长:年卡"])
     rule = {"item_id": first["id"], "spec": "时长:月卡", "parts": [{"text": "月卡：https://example.com/{order_id}"}]}
     await wired.door.call("PUT", "/cookies/muzi/deliveries", json={"rules": [rule]})
     page = await wired.page(PAGE)
@@ -39,6 +40,7 @@ async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConso
     await expect(green).to_contain_text("会自动发货")
     red = page.locator(f"[data-item='{second['id']}']")
     await expect(red).to_contain_text("没有对应的发货规则")
+    await expect(page.locator("[data-spec='时长:年卡']")).to_contain_text("规格“时长:年卡”没有发货规则")
     assert await findings(page) == []
 
     await press(red.locator("[data-test=add-for]"))
@@ -63,7 +65,85 @@ async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConso
     assert await findings(page) == []
     await page.locator("[name=spec]").fill("时长:年卡")
     await page.locator("[data-test=rehearse]").click()
-    await expect(rehearsal).to_contain_text("没有这个规格的")
+    await expect(rehearsal).to_contain_text("规格“时长:年卡”没有发货规则")
+
+
+async def test_g18_the_form_offers_the_specs_of_the_item_and_no_goods_until_they_are_chosen(
+    wired: WiredConsole,
+) -> None:
+    item = (await stock_of(wired))[0]["id"]
+    await wired.sandbox.do("item", account=wired.unb, item=item, specs=["时长:月卡", "时长:年卡"])
+    for name in ("别的货", "月卡"):
+        goods = await wired.door.call("POST", "/goods", json={"name": name, "kind": "stock"})
+        await wired.door.call(
+            "POST", f"/goods/{goods['id']}/units", json={"lines": [f"{name}-{one}" for one in "ABCD"]}
+        )
+    page = await wired.page(PAGE)
+    await press(page.locator(f"[data-item='{item}'] [data-test=add-for]"))
+    specs = page.locator("[data-test=specs] button")
+    await expect(specs).to_have_text(["时长:月卡", "时长:年卡"])
+    note = page.locator("[data-test=spec-note]")
+    await page.locator("[name=spec]").fill("季卡")
+    await expect(note).to_contain_text("商品没有这个规格")
+    await page.locator("[name=spec]").fill("月卡")
+    await expect(note).to_contain_text("会当作“时长:月卡”")
+    await expect(specs.first).to_have_attribute("aria-pressed", "true")
+    await specs.last.click()
+    await expect(page.locator("[name=spec]")).to_have_value("时长:年卡")
+    await specs.first.click()
+    await expect(page.locator("[name=spec]")).to_have_value("时长:月卡")
+    assert await findings(page) == []
+
+    await page.get_by_role("button", name="库存货品").click()
+    save, chosen = page.locator("[data-test=save-delivery]"), page.locator("[name=goods]")
+    await expect(chosen).to_have_value("")
+    await save.click()
+    await expect(page.locator("dialog[open] [role=alert]")).to_have_text("请填写“货品”。")
+    await expect(chosen).to_be_focused()
+    assert wired.door.account("muzi").deliveries == ()
+    await page.locator("[name=spec]").fill("x" * 201)
+    await expect(page.locator("[data-test=limit].over")).to_be_visible()
+    await page.locator("[name=spec]").fill("月卡")
+    await chosen.select_option("月卡")
+    await save.click()
+    green = page.locator("[data-spec='时长:月卡']")
+    await expect(green).to_contain_text("按规格“月卡”的规则")
+    await expect(green).to_have_attribute("data-standing", "ok")
+    (rule,) = wired.door.account("muzi").deliveries
+    assert (rule.item_id, rule.spec, rule.goods_id) == (item, "月卡", goods["id"])
+    assert await findings(page) == []
+
+
+async def test_g18_the_order_of_a_spec_without_a_rule_adds_this_rule_and_is_then_delivered(
+    wired: WiredConsole,
+) -> None:
+    item = (await stock_of(wired))[0]["id"]
+    await wired.sandbox.do("item", account=wired.unb, item=item, specs=["时长:月卡", "时长:年卡"])
+    rule = {"item_id": item, "spec": "时长:年卡", "parts": [{"text": "年"}]}
+    await wired.door.call("PUT", "/cookies/muzi/deliveries", json={"rules": [rule]})
+    paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item, spec="时长:月卡")
+    page = await wired.page(f"/console/orders/muzi/{paid['order_id']}")
+    need = page.locator("[data-problem=unknown_spec]")
+    await expect(need).to_contain_text("规格“时长:月卡”没有发货规则")
+    add = need.locator("[data-test=add-rule]")
+    await expect(add).to_have_text("为“时长:月卡”添加规则…")
+    await expect(need.locator("[data-test=serve]")).to_have_count(0)
+    assert await findings(page) == []
+    await press(add)
+    await expect(page.locator("[name=spec]")).to_have_value("时长:月卡")
+    await page.locator("[name=message-0]").fill("月卡的货")
+    await page.locator("[data-test=save-delivery]").click()
+    await expect(need).to_contain_text("现在可以发货")
+    await expect(add).to_have_count(0)
+    await expect(page.locator("[data-test=delivery]")).to_contain_text("月卡的货")
+    await expect(need).not_to_contain_text("没有发货规则")
+    deliver = need.locator("[data-test=serve]")
+    await expect(deliver).to_have_text("发货…")
+    await press(deliver)
+    await page.locator("[data-test=order-go]").click()
+    await expect(need).to_have_count(0)
+    (receipts,) = (await wired.sandbox.get("receipts", account=wired.unb))["items"]
+    assert [one["text"] for one in receipts["received"]] == ["月卡的货"]
 
 
 async def test_switches_that_are_off_are_named_and_the_page_fits_a_phone(wired: WiredConsole) -> None:

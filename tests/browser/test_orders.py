@@ -173,7 +173,9 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await expect(rows).to_have_count(3)
     await page.locator("[data-order='afu/4500000000000000003']").click()
     await expect(order.locator("[data-test=mend]")).to_have_attribute("href", "/console/accounts/afu/deliveries")
-    await order.locator("[data-test=serve]").click()
+    await expect(order.locator("[data-test=add-rule]")).to_have_text("为这件商品添加规则…")
+    await console.door.call("PATCH", "/cookies/afu/settings", json={"paid_message": "货"})
+    await order.locator("[data-test=serve]", has_text="发货…").click()
     await dialog.locator("[data-test=order-go]").click()
     # that of the order before may still be there
     await expect(page.locator("[data-test=toast]", has_text="店铺连接后处理").last).to_be_visible()

@@ -133,4 +133,4 @@ async def test_of_many_specs_that_were_sold_the_newest_count(
         bought = OrderUpdate(order_id=f"o{number}", source="card", item_id="7001", spec_name="时长", spec_value=spec)
         await book.receive("shop", bought)
     found = await book._database.read(lambda connection: sold_specs(connection, "shop"))
-    assert found == {"7001": frozenset({"时长:月卡"})}
+    assert found == {"7001": {"时长:月卡": clock.now}}

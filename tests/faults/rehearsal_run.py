@@ -165,7 +165,7 @@ class RehearsalRun:
         figures = self.figures
         figures.planted, figures.healthy = len(self._planted), len(self._healthy)
         for shop in self._unb:
-            answer = await self._server.ok("GET", f"/cookies/{shop}/deliveries/check")
+            answer = await self._compared(shop)
             if not answer["listed"] and shop != CLOSED:
                 figures.violations.append(f"{shop}: the site's own list was not read")
             said: dict[str, set[str]] = {}
@@ -181,6 +181,18 @@ class RehearsalRun:
             alarms = {item: said.get(item) for item in self._healthy if shop == SHOP and said.get(item) != set()}
             figures.false_alarms += len(alarms)
             figures.violations += [f"false alarm: {item} is {told}" for item, told in alarms.items()]
+
+    async def _compared(self, shop: str) -> dict[str, Any]:
+        """The check of a shop, once the pages of all items whose rules name specs were read."""
+        answer: dict[str, Any] = {}
+
+        async def is_compared() -> bool:
+            nonlocal answer
+            answer = await self._server.ok("GET", f"/cookies/{shop}/deliveries/check")
+            return all(row["obstacle"] != "not_compared" for row in answer["items"])
+
+        await soon(is_compared)
+        return answer
 
     async def rehearse(self, purchases: int) -> None:
         """Rehearse so many purchases and make them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shoal.accounts import model_settings
+from shoal.accounts import delivery_edits, model_settings
 from shoal.api.schemas import ai_settings
 from shoal.goods import goods, suppliers
 from shoal.messages import chat_notes, replies
@@ -14,6 +14,8 @@ from shoal.rules import rule
 SOURCES = Path(__file__).parents[2] / "web" / "src"
 OF_THE_SERVER = {
     "LONGEST_MESSAGE": rule.MAX_REPLY_CHARACTERS,
+    "LONGEST_TITLE_PART": delivery_edits.MAX_TITLE_CHARACTERS,
+    "LONGEST_SPEC": delivery_edits.MAX_SPEC_CHARACTERS,
     "LONGEST_GOODS_TEXT": goods.MAX_TEXT,
     "LONGEST_SUPPLIER_BODY": suppliers.MAX_BODY,
     "LONGEST_NOTE": chat_notes.LONGEST_NOTE,

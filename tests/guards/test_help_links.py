@@ -21,7 +21,8 @@ TEMPLATE = re.compile(r"^<template>$.*^</template>$", re.DOTALL | re.MULTILINE)
 
 PARTS = {
     "CellEdit", "FileChoice", "ItemPicker", "ItemSelect", "NewPassword", "Pills", "PlainInput", "QuietFields",
-    "ReplyText", "RuleParts", "RuleSchedule", "ShopPicker", "ShopSelect", "SwitchLine",
+    "ReplyText", "RuleParts", "RuleSchedule", "ShopPicker", "ShopSelect", "SpecField",
+    "SwitchLine",
 }  # fmt: skip
 """Components that are one field of another component: that component has the link, they have none."""
 FIELDS = PARTS | {

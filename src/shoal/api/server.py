@@ -51,6 +51,7 @@ from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.sent_again import SentAgain
+from shoal.orders.spec_pages import SpecPages
 from shoal.sheets.xlsx_processes import XlsxProcesses
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
@@ -93,7 +94,7 @@ class Server:
     takeovers: Takeovers
     chats: Chats
     chat_desk: ChatDesk
-    item_pages: ItemPages
+    spec_pages: SpecPages
     order_store: OrderStore
     sent_again: SentAgain
     goods: GoodsComponents
@@ -119,6 +120,11 @@ class Server:
     def live_connections(self) -> LiveConnections:
         """Return the connections of the accounts that run here."""
         return self.item_lists.live_connections
+
+    @property
+    def item_pages(self) -> ItemPages:
+        """Return what reads the site's pages of items."""
+        return self.spec_pages.pages
 
     @property
     def item_lists(self) -> ItemLists:

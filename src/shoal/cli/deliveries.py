@@ -131,6 +131,8 @@ async def _check(url: str | None, account_id: str, *, as_json: bool) -> None:
     else:
         if not found["listed"]:
             typer.echo(words("cli.deliveries.not_listed"))
+        if found["reading"]:
+            typer.echo(words("cli.deliveries.reading", count=found["reading"]))
         wide_console().print(_check_table(found["items"]))
     if not all(line["ok"] for line in found["items"]):
         raise typer.Exit(1)
@@ -217,12 +219,18 @@ async def _switch(url: str | None, account_id: str, values: dict[str, bool]) -> 
 def _check_table(lines: list[dict[str, Any]]) -> Table:
     table = _table("item", "spec", "gets")
     for line in lines:
-        text = " · ".join(line["gets"]) if line["ok"] else f"{line['detail']} {line['do']}"
         shown = printable(line["title"] or line["item_id"])
-        table.add_row(
-            Text(shown, style="bold"), printable(line["spec"]), Text(printable(text), "" if line["ok"] else "red")
-        )
+        style = "" if line["ok"] else "dim" if line["obstacle"] == "not_compared" else "red"
+        table.add_row(Text(shown, style="bold"), printable(line["spec"]), Text(printable(_gets(line)), style))
     return table
+
+
+def _gets(line: dict[str, Any]) -> str:
+    if not line["ok"]:
+        return f"{line['detail']} {line['do']}"
+    text = " · ".join(line["gets"])
+    is_alone = line["rule_spec"] and line["rule_spec"] != line["spec"]
+    return words("cli.deliveries.taken", text=text, spec=line["rule_spec"]) if is_alone else text
 
 
 def _rule_table(rules: list[dict[str, Any]]) -> Table:

@@ -14,9 +14,9 @@ from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.pictures import Pictures
 from shoal.messages.task_drain import begin
-from shoal.orders.item_lists import ItemLists
 from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.order_records import Order
+from shoal.orders.spec_pages import SpecPages
 from shoal.xianyu.uploads import is_on_site
 
 log = structlog.get_logger("shoal.live")
@@ -36,7 +36,7 @@ class ShopItems:
     def __init__(
         self,
         link: Link,
-        lists: ItemLists,
+        spec_pages: SpecPages,
         items: KnownItemStore,
         pictures: Pictures,
         fetch: Callable[[str], Awaitable[bytes]],
@@ -47,7 +47,8 @@ class ShopItems:
     ) -> None:
         """``tasks`` are those of the connection. ``pace`` limits the calls about orders."""
         self._link = link
-        self._lists = lists
+        self._lists = spec_pages.pages.lists
+        self._spec_pages = spec_pages
         self._items = items
         self._pictures = pictures
         self._fetch = fetch
@@ -65,6 +66,12 @@ class ShopItems:
         if not is_titled and self._lists.may_read_for_titles(self._account_id):
             begin(self._tasks, self._name(order.item_id), name=f"title:{self._account_id}:{order.order_id}")
         self.look()
+
+    def connected(self) -> None:
+        """Look for what is not known of the items of the latest orders and chats, and of those that rules name."""
+        self.look()
+        if (account := self._link.current()) is not None:
+            self._spec_pages.look(account)
 
     def look(self) -> None:
         """Fetch the pictures of the items of the latest orders and chats, unless that is under way."""

@@ -42,10 +42,10 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import Interruptions
-from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore
 from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
+from shoal.orders.spec_pages import SpecPages
 from shoal.storage.credentials import Credentials
 from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.storage.token_cache import SocketToken
@@ -86,24 +86,27 @@ class ConnectionDeps:
     pictures: Pictures
     uploaded: UploadedPictures
     token_calls: Turns
+    spec_pages: SpecPages
     outbound: Outbound = field(default_factory=Outbound)
     """Checks the address of a proxy."""
     supplier_units: SupplierUnits | None = None
     """Fetches units from the suppliers of goods; without it no order of such goods is served."""
     models: ModelSource | None = None
     """Asks language models for answers; without it none is asked."""
-    live_connections: LiveConnections = field(default_factory=LiveConnections)
-    item_lists: ItemLists | None = None
-    """The lists of items on sale; without them a connection learns no titles and pictures of items."""
     interruptions: Interruptions = field(default_factory=Interruptions)
     push_counts: PushCounts = field(default_factory=PushCounts)
     restored_at_ms: int = 0
     """When a backup was restored; 0: never. What is older may have been answered and served since the backup."""
     learns_names: bool = False
-    """Whether a connection asks what the site calls its seller."""
+    """Whether a connection asks what the site calls its seller and items, and in which specs these are sold."""
     site_time: SiteTime = field(default_factory=SiteTime)
     rng: Random = field(default_factory=Random)
     """Spreads periodic work of many connections in time, and sets the delay of replies."""
+
+    @property
+    def live_connections(self) -> LiveConnections:
+        """Return the connections that are up."""
+        return self.spec_pages.pages.lists.live_connections
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -280,7 +283,7 @@ class XianyuLive:
                     asking = learn_name(self._account.id, self._link, authorization.mtop, fetch, self._deps.pictures)
                     work.start(asking, name=f"name:{self._account.id}")
                 if items is not None:
-                    items.look()
+                    items.connected()
                 with orders.serving():
                     await conversations.take_up()
                     tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")
@@ -299,14 +302,14 @@ class XianyuLive:
         pace = FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE)
         store, account_id = self._deps.order_store, self._account.id
         items = None
-        if (lists := self._deps.item_lists) is not None:
+        if self._deps.learns_names:
             items = ShopItems(
-                self._link, lists, store.items, self._deps.pictures, self._fetch_of(authorization), tasks,
-                account_id=account_id, pace=pace,
+                self._link, self._deps.spec_pages, store.items, self._deps.pictures, self._fetch_of(authorization),
+                tasks, account_id=account_id, pace=pace,
             )  # fmt: skip
         orders = Orders(
-            self._link, sender, authorization.mtop, store, tasks, work, account_id=account_id, pace=pace,
-            clock_set_ms=clock_set_ms, supplier_units=self._deps.supplier_units,
+            self._link, sender, authorization.mtop, store, tasks, work, item_pages=self._deps.spec_pages.pages,
+            account_id=account_id, pace=pace, clock_set_ms=clock_set_ms, supplier_units=self._deps.supplier_units,
             on_read=None if items is None else items.page_read,
         )  # fmt: skip
         return orders, items

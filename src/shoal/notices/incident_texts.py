@@ -14,7 +14,7 @@ from shoal.messages.send_guards import BY_MODEL
 from shoal.notices.notice_rows import Claim, NoticePart
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Message
-from shoal.orders.order_status import OF_THE_RULES
+from shoal.orders.order_status import OF_THE_RULES, sentence_of
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.xianyu.site_pages import MESSAGES_URL, PAGE_OF_ORDER, SITE_URL
 
@@ -87,6 +87,7 @@ def part_title(part: NoticePart, language: Language) -> str:
 
 def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language: Language) -> str:
     """Return what happened, as one line."""
+    facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
     if kind is IncidentKind.WANTS_PERSON and detail == BY_MODEL:
         return translate("incident.title.wants_person_model", language, **facts)
     if _is_of_one_server(kind, facts):
@@ -96,19 +97,24 @@ def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language
 
 def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language: Language) -> str:
     """Return what follows, and what to do."""
-    params = {name: facts.get(name) or "–" for name in ("item", "quantity", "spec", "reason")}
+    params: dict[str, object] = {name: facts.get(name) or "–" for name in ("item", "quantity", "spec", "reason")}
     advice = ""
     if kind is IncidentKind.PARKED:
         advice = "advice.parked_otherwise" if detail not in set(ParkReason) else f"advice.parked_{detail}"
         params |= {"url": MESSAGES_URL if detail == ParkReason.RISK_CONTROL else SITE_URL, "reason": detail}
     elif kind in _OF_ORDERS:
-        advice = f"{'obstacle' if detail in OF_THE_RULES else 'order_advice'}.{detail}"
+        of_rules = f"obstacle.{sentence_of(detail, str(facts.get('spec', '')))}"
+        advice = of_rules if detail in OF_THE_RULES else f"order_advice.{detail}"
         params["url"] = PAGE_OF_ORDER.format(facts.get("order_id", ""))
         params["reason"] = refusal_words(str(params["reason"]), language)
+    elif kind is IncidentKind.NO_SUCH_SPEC:
+        specs = facts.get("specs")
+        params["specs"] = tuple(specs) if isinstance(specs, list) else ()
+        advice = "obstacle.no_such_spec" if specs else "obstacle.no_specs"
     what, to_do = (
         translate(key, language, **params) if knows(key) else "" for key in (f"{advice}.detail", f"{advice}.do")
     )
-    return translate(f"incident.do.{kind.value}", language, what=what, next=to_do).strip()
+    return translate(f"incident.do.{kind.value}", language, what=what, next=to_do, item=params["item"]).strip()
 
 
 def console_url(public_url: str, page: str = "") -> str:
@@ -130,6 +136,8 @@ def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
         return "stock"
     if kind in _OF_CHATS:
         return f"conversations/{account}/{quote(str(facts.get('chat_id', '')), safe='')}"
+    if kind is IncidentKind.NO_SUCH_SPEC:
+        return f"accounts/{account}/deliveries"
     if account:
         return f"accounts/{account}"
     return _OTHER_PAGES.get(kind, "administration")

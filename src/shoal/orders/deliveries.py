@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Connection, select
@@ -11,16 +12,26 @@ from sqlalchemy import Connection, select
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.delivery_rule import DeliveryRule
-from shoal.clock import now_ms, steady_ms
+from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter
-from shoal.errors import ActionRequired, InvalidInput, TemporaryFailure
+from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending
 from shoal.messages.replies import Asked, variables
 from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.orders.delivery_rows import Delivery, begun_again
 from shoal.orders.delivery_store import Begun
-from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of, rule_of
-from shoal.orders.item_lists import KEPT_MS
+from shoal.orders.explain_order import (
+    Explained,
+    Obstacle,
+    Purchase,
+    depends_on_item_specs,
+    depends_on_title,
+    explain_order,
+    purchase_of,
+    rule_of,
+)
+from shoal.orders.item_page_rows import StoredPage
+from shoal.orders.item_pages import WORDS_MS, ItemPages
 from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_status import BLOCKED, OrderProblem
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
@@ -28,7 +39,6 @@ from shoal.orders.planned_messages import planned
 from shoal.orders.supplied_units import SuppliedUnits
 from shoal.orders.uncertain_messages import UncertainMessages
 from shoal.storage.order_tables import orders
-from shoal.xianyu.mtop import MtopClient, MtopRefused
 
 log = structlog.get_logger("shoal.orders")
 
@@ -38,6 +48,8 @@ PAGE_WAITS_MS = (3_000, 30_000, 300_000)
 """The waits before the page of an order is read again that depends on it; the last one repeats."""
 PAGE_PATIENCE_MS = 30 * 60_000
 """How long such an order waits for its page, before it is its owner's turn."""
+TITLE_MS = 60_000
+"""How long a title counts for rules by title: its owner may change it, and with it the rule."""
 _KNOWN_BY_PAGE = frozenset({Obstacle.UNKNOWN_SPEC, Obstacle.QUANTITY_UNKNOWN})
 
 
@@ -48,7 +60,7 @@ class Deliveries:
         self,
         link: Link,
         sender: Sender,
-        mtop: MtopClient,
+        item_pages: ItemPages,
         order_store: OrderStore,
         pages: OrderPages,
         put_off: Callable[[int], None],
@@ -64,7 +76,7 @@ class Deliveries:
         """
         self._link = link
         self._sender = sender
-        self._mtop = mtop
+        self._item_pages = item_pages
         self._store = order_store
         self._pages = pages
         self._put_off = put_off
@@ -72,8 +84,6 @@ class Deliveries:
         self._pace = pace
         self._supplied = supplied
         self._uncertain_messages = uncertain_messages
-        self._titles: dict[str, tuple[str, int]] = {}
-        """The titles of items, and when the site sent them."""
         self._unread_since_ms: dict[str, int] = {}
         """Since when this connection waits for the pages of orders that depend on them."""
 
@@ -106,46 +116,35 @@ class Deliveries:
 
     async def explained(self, account: Account, order: Order, action: OrderAction) -> tuple[Explained, str]:
         """Return what the order gets, and why it is not sent; empty if it is, or if nothing needs to be."""
-        title = self._known_title(order.item_id or "")
-        purchase = purchase_of(order, title=title)
-        is_asked = action.detail == Why.ASKED
-        explained = await self._by_rules(account, order, title, is_asked=is_asked)
-        if explained.obstacle is Obstacle.UNKNOWN_TITLE and purchase.item_id is not None:
-            title = await self._title_of(purchase.item_id)
-            explained = await self._by_rules(account, order, title, is_asked=is_asked)
+        explained = await self._by_rules(account, order, is_asked=action.detail == Why.ASKED)
         if not order.buyer_id or not order.chat_id:
             return explained, Why.INCOMPLETE
         if explained.obstacle is Obstacle.NO_RULE:
             return explained, Why.NO_PAID_MESSAGE
         return explained, "" if explained.obstacle is None else explained.obstacle.value
 
-    async def _by_rules(self, account: Account, order: Order, title: str | None, *, is_asked: bool) -> Explained:
-        purchase = purchase_of(order, title=title)
+    async def _by_rules(self, account: Account, order: Order, *, is_asked: bool) -> Explained:
+        """Return what the order gets. The item's page is read only for rules that depend on its title or its specs."""
+        purchase = purchase_of(order)
+        if depends_on_title(account, purchase) and (page := await self._item_page(account, order, TITLE_MS)):
+            is_fresh = page.is_younger(TITLE_MS, self._item_pages.now_ms())
+            purchase = replace(purchase, title=page.page.title or None if is_fresh else None)
+        if depends_on_item_specs(account, purchase) and (page := await self._item_page(account, order, WORDS_MS)):
+            purchase = replace(purchase, item_specs=page.item_specs)
+        return await self._by_purchase(account, purchase, is_asked=is_asked)
+
+    async def _by_purchase(self, account: Account, purchase: Purchase, *, is_asked: bool) -> Explained:
         rule = rule_of(account, purchase)
         goods = [rule.goods_id] if rule is not None and rule.goods_id is not None else []
         stock = await self._store.goods.stock(goods)
         return explain_order(account, stock, purchase, asked_by_owner=is_asked)
 
-    async def _title_of(self, item_id: str) -> str | None:
-        """Return the title of an item, asked of the site once a minute: its owner may change it, and with it the rule.
-
-        ``None`` when the site does not say it.
-        """
-        if self._known_title(item_id) is None:
-            await self._pace.acquire()
-            if not self._link.allows():
-                return None
-            try:
-                page = await self._mtop.item_page(item_id)
-                if page is not None and page.title:
-                    self._titles[item_id] = (page.title, steady_ms())
-            except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
-                log.info("item not looked up", account=self._account_id, item=item_id, why=failure.code)
-        return self._known_title(item_id)
-
-    def _known_title(self, item_id: str) -> str | None:
-        title, at_ms = self._titles.get(item_id, (None, 0))
-        return None if title is None or steady_ms() - at_ms >= KEPT_MS else title
+    async def _item_page(self, account: Account, order: Order, age_ms: int) -> StoredPage | None:
+        """Return what is known of the order's item, asked of the site when it was not read within that time."""
+        await self._pace.acquire()
+        if not self._link.allows():
+            return None
+        return await self._item_pages.read_within(account, order.item_id or "", age_ms)
 
     async def filled_in(self, account: Account, order: Order) -> Order:
         """Return the order, completed from the site if its card lacks facts. An item id is never invented."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import CODES, DeliveryRule, folded_spec
+from shoal.accounts.item_specs import taken_for
 from shoal.goods.goods import GoodsKind, Stock
 from shoal.language.folding import folded, folded_word
-from shoal.orders.order_records import Order
+from shoal.orders.order_records import Order, spec_of
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.planned_messages import MAX_CHARACTERS, length_with_units, planned
 from shoal.rules.rule import Part
@@ -53,11 +54,15 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Purchase:
-    """What was bought. ``title``, ``spec`` (folded; empty: the item has none) and ``quantity``: ``None`` is unknown."""
+    """What was bought. ``title``, ``spec`` (folded; empty: the item has none) and ``quantity``: ``None`` is unknown.
+
+    ``item_specs``: all specs of the item (folded). Only with them a value alone is taken for a property that has it.
+    """
 
     item_id: str | None
     title: str | None = None
     spec: str | None = ""
+    item_specs: Collection[str] | None = None
     quantity: int | None = 1
     parcel: str = NO_PARCEL
 
@@ -80,10 +85,16 @@ class Explained:
         return self.obstacle is None and self.rule is not None and self.rule.nothing_to_send
 
 
-def purchase_of(order: Order, *, title: str | None = None) -> Purchase:
+def purchase_of(order: Order, *, title: str | None = None, item_specs: Collection[str] | None = None) -> Purchase:
     """Return what an order says was bought. Without its page, quantity and spec are unknown."""
-    quantity = int(order.quantity) if order.quantity.isdigit() and int(order.quantity) > 0 else None
-    return Purchase(item_id=order.item_id, title=title, spec=_spec_of(order), quantity=quantity, parcel=order.parcel)
+    return Purchase(
+        item_id=order.item_id,
+        title=title,
+        spec=_spec_of(order),
+        item_specs=item_specs,
+        quantity=int(order.quantity) if order.quantity.isdigit() and int(order.quantity) > 0 else None,
+        parcel=order.parcel,
+    )
 
 
 def _spec_of(order: Order) -> str | None:
@@ -94,12 +105,8 @@ def _spec_of(order: Order) -> str | None:
 
 def folded_pairs(spec_name: str, spec_value: str) -> str | None:
     """Return the spec of an order's names and values; ``None`` when it is not known which name has which value."""
-    names, values = spec_name.split(";"), spec_value.split(";")
-    if not spec_name:
-        return folded_spec(spec_value)
-    if len(names) != len(values):  # some groups have no name: which, is not known
-        return None
-    return folded_spec(";".join(f"{name}:{value}" for name, value in zip(names, values, strict=True)))
+    spec = spec_of(spec_name, spec_value)
+    return None if spec is None else folded_spec(spec)
 
 
 def rule_of(account: Account, purchase: Purchase) -> DeliveryRule | None:
@@ -129,7 +136,7 @@ def explain_order(
 
 def _chosen(rules: Sequence[DeliveryRule], purchase: Purchase) -> DeliveryRule | Obstacle:
     found = rules_for(rules, purchase.item_id, purchase.title)
-    return found if isinstance(found, Obstacle) else _of_spec(found, purchase.spec)
+    return found if isinstance(found, Obstacle) else _of_spec(found, purchase)
 
 
 def rules_for(
@@ -148,13 +155,35 @@ def rules_for(
     return fitting or [rule for rule in rules if not rule.item_id and not rule.title_contains] or Obstacle.NO_RULE
 
 
-def _of_spec(rules: Sequence[DeliveryRule], spec: str | None) -> DeliveryRule | Obstacle:
-    """Return the rule of exactly that spec. Where there are rules by spec, no other one stands in for it."""
+def _of_spec(rules: Sequence[DeliveryRule], purchase: Purchase) -> DeliveryRule | Obstacle:
+    """Return the rule of exactly that spec. Where there are rules by spec, no other one stands in for it.
+
+    Without such a rule, one that is for the same spec of the item counts, where a value alone is taken for a property.
+    """
+    spec, item_specs = purchase.spec, purchase.item_specs
     exact = [rule for rule in rules if rule.spec == spec]
+    if not exact and spec and item_specs is not None:
+        bought = taken_for(spec, item_specs)
+        exact = [rule for rule in rules if rule.spec and taken_for(rule.spec, [*item_specs, bought]) == bought]
     if not exact and any(rule.spec for rule in rules):
         return Obstacle.UNKNOWN_SPEC
     fitting = exact or list(rules)
     return fitting[0] if len(fitting) == 1 else Obstacle.AMBIGUOUS_RULE
+
+
+def depends_on_title(account: Account, purchase: Purchase) -> bool:
+    """Return whether only the title of the item says which rule the order gets."""
+    return purchase.item_id is not None and _chosen(account.deliveries, purchase) == Obstacle.UNKNOWN_TITLE
+
+
+def depends_on_item_specs(account: Account, purchase: Purchase) -> bool:
+    """Return whether a rule or the order names a value alone, so that only the item's specs say if they fit."""
+    spec = purchase.spec
+    if not spec or purchase.item_specs is not None or _chosen(account.deliveries, purchase) != Obstacle.UNKNOWN_SPEC:
+        return False
+    found = rules_for(account.deliveries, purchase.item_id, purchase.title)
+    named = [] if isinstance(found, Obstacle) else [rule.spec for rule in found if rule.spec]
+    return any(spec == taken_for(one, [spec]) or one == taken_for(spec, [one]) for one in named)
 
 
 # ── what it gives ───────────────────────────────────────────────────────────────────────────────────────────────────

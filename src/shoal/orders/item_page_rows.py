@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from shoal.accounts.account import Account
+from shoal.accounts.delivery_rule import folded_spec
+from shoal.storage.among import among
 from shoal.storage.assistant_tables import item_pages
 from shoal.storage.known_item_rows import SeenItem, note_items
 from shoal.storage.living_accounts import living_among
+from shoal.storage.spec_incidents import note_specs
 from shoal.storage.upserts import insert_or
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
 
@@ -39,12 +43,28 @@ class StoredPage:
         age = self.age_ms(now_ms)
         return age is not None and age < than_ms
 
+    @property
+    def item_specs(self) -> tuple[str, ...] | None:
+        """The specs of the item (folded), in the order of its page; none when it has none.
+
+        ``None``: its page was not read, is gone, or shows the specs in an unknown form.
+        """
+        page = self.page
+        if self.read_at_ms is None or not page.title or (page.has_specs and not page.specs):
+            return None
+        return tuple(dict.fromkeys(folded_spec(spec.name) for spec in page.specs))
+
 
 def read_stored_page(connection: Connection, account: Account, item_id: str) -> StoredPage | None:
     """Return what is known of an item of the account's present seller."""
-    mine = item_pages.c.account_id == account.id, item_pages.c.item_id == item_id, item_pages.c.unb == account.unb
-    row = connection.execute(select(item_pages).where(*mine)).mappings().one_or_none()
-    return None if row is None else _stored(row)
+    return read_stored_pages(connection, account, [item_id]).get(item_id)
+
+
+def read_stored_pages(connection: Connection, account: Account, item_ids: Collection[str]) -> dict[str, StoredPage]:
+    """Return what is known of items of the account's present seller."""
+    mine = item_pages.c.account_id == account.id, item_pages.c.unb == account.unb
+    wanted = select(item_pages).where(*mine, among(item_pages.c.item_id, sorted(item_ids)))
+    return {row["item_id"]: _stored(row) for row in connection.execute(wanted).mappings()} if item_ids else {}
 
 
 def store_page(
@@ -67,6 +87,8 @@ def store_page(
         values["read_at_ms"] = now_ms if page is not None else None
     statement = insert_or(connection, item_pages).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(item_pages.primary_key), set_=values))
+    if page is not None:
+        note_specs(connection, [account.id], now_ms, item_id=item_id)
 
 
 def _values(page: ItemPage) -> dict[str, Any]:

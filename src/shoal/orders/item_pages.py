@@ -1,6 +1,7 @@
 """The site's pages of items, read over the connection of their shop, stored, and read again when they have aged.
 
-Only questions to a language model, trials and owners ask for one: no rule's answer waits for it.
+Questions to a language model, trials, owners, and orders of rules by title or spec ask for one: no answer of a rule
+waits for it.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class ItemPages:
         self.lists = lists
         self._live_connections = lists.live_connections
         self._fence_of = fence_of
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._asked_at_ms: dict[tuple[str, str], int] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -95,7 +96,7 @@ class ItemPages:
             return None
         try:
             known = await self.stored(account, item_id)
-            now = self._now_ms()
+            now = self.now_ms()
             if known is not None and known.is_younger(AGED_MS, now):
                 return known
             reading = self._begin(account, item_id, known, AGED_MS)
@@ -123,6 +124,20 @@ class ItemPages:
             raise error
         return await self.stored(account, item_id)
 
+    async def read_within(self, account: Account, item_id: str, age_ms: int) -> StoredPage | None:
+        """Return what is known of an item's page, read before if it was not read within ``age_ms``.
+
+        A page that cannot be read leaves what was known. Raise ``StoreError``.
+        """
+        known = await self.stored(account, item_id)
+        if not _ID.fullmatch(item_id) or (known is not None and known.is_younger(age_ms, self.now_ms())):
+            return known
+        reading = self._begin(account, item_id, known, 0, by_owner=True)
+        if reading is None:
+            return known
+        await asyncio.wait({reading})
+        return await self.stored(account, item_id)
+
     async def close(self) -> None:
         """End the readings that are under way."""
         tasks = list(self._reading.values())
@@ -140,7 +155,7 @@ class ItemPages:
         is_here = self._live_connections.site(account.id) is not None
         if not is_here and self.ask_owner is None:
             return None
-        now = self._now_ms()
+        now = self.now_ms()
         if known is not None and 0 <= now - known.asked_at_ms < rest_ms:
             return None
         if self._asked_at_ms.get(key, steady_ms() - rest_ms) > steady_ms() - rest_ms:
@@ -181,7 +196,7 @@ class ItemPages:
                 page, why = await _asked(site, account, item_id)
             finally:
                 _remember(self._called_at_ms, account.id)
-            now = self._now_ms()
+            now = self.now_ms()
             await self._database.write(
                 lambda connection: store_page(connection, account, item_id, page, why, now_ms=now)
             )

@@ -28,7 +28,7 @@ def known_items(
     account: Account,
     titles: Mapping[str, str],
     prices: Mapping[str, int],
-    sold: Mapping[str, frozenset[str]],
+    sold: Mapping[str, Mapping[str, int]],
     known: Mapping[ItemKey, ItemFacts],
 ) -> list[KnownItem]:
     """Return the items on sale in the site's order, then the others by id.

@@ -31,7 +31,7 @@ def note_problem(connection: Connection, order: Order, problem: str, reason: str
                 "order_id": order.order_id,
                 "item": " · ".join(filter(None, (title, order.item_id))),
                 "quantity": order.quantity,
-                "spec": order.spec_value,
+                "spec": order.spec,
                 "reason": reason,
             },
         )

@@ -12,6 +12,16 @@ from shoal.orders.order_actions import ActionState, OrderAction
 from shoal.storage.known_item_rows import SeenItem
 
 
+def spec_of(names: str, values: str) -> str | None:
+    """Return an order's spec as ``name:value`` pairs; ``None`` when it is not known which name has which value."""
+    if not names:
+        return values
+    pairs = [names.split(";"), values.split(";")]
+    if len(pairs[0]) != len(pairs[1]):  # some groups have no name: which, is not known
+        return None
+    return ";".join(f"{name.strip()}:{value.strip()}" for name, value in zip(*pairs, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
     """One order as last known. ``amount`` is in yuan and, like ``quantity``, the site's own text.
@@ -37,9 +47,19 @@ class Order:
     updated_at_ms: int = 0
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Return the account and the id."""
+        return (self.account_id, self.order_id)
+
+    @property
     def cursor(self) -> tuple[int, str, str]:
         """Return this order's place in a list, newest first."""
         return (self.created_at_ms, self.account_id, self.order_id)
+
+    @property
+    def spec(self) -> str:
+        """Return the spec as ``name:value``, several joined by ``;``; only values when their names are not known."""
+        return spec_of(self.spec_name, self.spec_value) or self.spec_value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -141,6 +141,15 @@ OF_THE_RULES = frozenset(map(OrderProblem, (
 )))  # fmt: skip
 """The problems that are obstacles of ``explain_order`` and have its names and sentences."""
 
+OF_THE_SHOP = OF_THE_RULES | {OrderProblem.NO_PAID_MESSAGE}
+"""The problems that rules, goods or stock of now may have ended."""
+
+
+def sentence_of(obstacle: str, spec: str) -> str:
+    """Return which sentence names an obstacle. ``spec``: what was bought, empty when it is not named."""
+    return "spec_unnamed" if obstacle == OrderProblem.UNKNOWN_SPEC and not spec else obstacle
+
+
 _OF_SUPPLIERS = (OrderProblem.SUPPLIER_REFUSED, OrderProblem.SUPPLIER_UNREACHABLE, OrderProblem.SUPPLIER_UNCERTAIN)
 _BY_DETAIL = {
     **{problem.value: problem for problem in OF_THE_RULES},

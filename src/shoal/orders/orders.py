@@ -27,6 +27,7 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.orders.deliveries import Deliveries
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
+from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_pages import OnRead, OrderPages, PageRead
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
@@ -60,6 +61,7 @@ class Orders:
         tasks: asyncio.TaskGroup,
         work: TaskDrain,
         *,
+        item_pages: ItemPages,
         account_id: str,
         pace: FairLimiter,
         clock_set_ms: int = 0,
@@ -92,7 +94,7 @@ class Orders:
         self.uncertain_messages = UncertainMessages(order_store, self._due_times.note, account_id=account_id, pace=pace)
         self.refunds = Refunds(order_store, self._pages, tasks, work, self.serve, account_id=account_id)
         self._deliveries = Deliveries(
-            link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
+            link, sender, item_pages, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
             uncertain_messages=self.uncertain_messages,
             supplied=SuppliedUnits(supplier_units, order_store, work, account_id=account_id),
         )  # fmt: skip

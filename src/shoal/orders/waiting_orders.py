@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,12 +15,14 @@ from shoal.goods.goods_store import GoodsStore, stock_of
 from shoal.goods.unit_states import UnitState
 from shoal.orders.delivery_check import stock_ids
 from shoal.orders.explain_order import MAX_UNITS, Obstacle, Purchase, explain_order, purchase_of
+from shoal.orders.item_page_rows import read_stored_pages
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_records import Order, order_of
 from shoal.orders.order_status import NOTHING_DUE
 from shoal.orders.order_store import OrderStore
 from shoal.storage.among import among
 from shoal.storage.database import Database
+from shoal.storage.known_item_rows import ItemKey
 from shoal.storage.order_tables import order_actions, orders
 
 MOST_WAITING = 1_000
@@ -106,6 +109,7 @@ class WaitingOrders:
             for account in mine.values()
             if _by_title(account, goods) and any(order.account_id == account.id for order, _ in found)
         }
+        specs = await self._database.read(lambda connection: _item_specs(connection, mine, goods, found))
         free = (await self._store.counts([goods.id]))[goods.id][UnitState.FREE]
         left = (await self._store.uses_left([goods])).get(goods.id, free) if free else 0
         stock = await self._store.stock({goods_id for account in mine.values() for goods_id in stock_ids(account)})
@@ -114,7 +118,11 @@ class WaitingOrders:
                 account=mine[order.account_id],
                 order=order,
                 action=action,
-                purchase=purchase_of(order, title=titles.get(order.account_id, {}).get(order.item_id or "")),
+                purchase=purchase_of(
+                    order,
+                    title=titles.get(order.account_id, {}).get(order.item_id or ""),
+                    item_specs=specs.get((order.account_id, order.item_id or "")),
+                ),
             )
             for order, action in found
         )
@@ -139,6 +147,22 @@ class WaitingOrders:
 
 def _by_title(account: Account, goods: Goods) -> bool:
     return any(rule.title_contains and rule.goods_id == goods.id for rule in account.deliveries)
+
+
+def _item_specs(
+    connection: Connection, accounts: Mapping[str, Account], goods: Goods, found: Iterable[tuple[Order, Action]]
+) -> dict[ItemKey, tuple[str, ...] | None]:
+    """Return the specs of the items that were bought, of the accounts with rules by spec for the goods."""
+    items: defaultdict[str, set[str]] = defaultdict(set)
+    for order, _ in found:
+        rules = accounts[order.account_id].deliveries
+        if order.item_id and any(rule.spec and rule.goods_id == goods.id for rule in rules):
+            items[order.account_id].add(order.item_id)
+    return {
+        (account_id, item_id): page.item_specs
+        for account_id, of_account in items.items()
+        for item_id, page in read_stored_pages(connection, accounts[account_id], of_account).items()
+    }
 
 
 def _out_of_stock(connection: Connection, account_ids: Collection[str]) -> list[tuple[Order, Action]]:

@@ -46,6 +46,7 @@ from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.known_items import may_have_specs
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
+from shoal.orders.spec_pages import SpecPages
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
@@ -68,7 +69,7 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
     starts: StartLimiters
     supplier_units: SupplierUnits
     assistant: AssistantComponents
-    item_pages: ItemPages
+    spec_pages: SpecPages
     sent_again: SentAgain
 
 
@@ -91,9 +92,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         outbound = Outbound.of(settings.allow_private_targets, refused=partial(_note_refused, storage))
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
-        item_lists = ItemLists(LiveConnections(), partial(_note_list, storage, order_store.items))
-        item_pages = _open_item_pages(storage, item_lists, closing)
-        item_of = partial(_item_of, item_pages)
+        spec_pages = _open_spec_pages(storage, order_store.items, published, closing)
+        item_of = partial(_item_of, spec_pages.pages)
         starts, token_calls = _open_paces(storage, settings, closing)
         assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event, item_of)
         closing.push_async_callback(assistant.close)
@@ -111,8 +111,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             pictures=pictures,
             uploaded=UploadedPictures(storage.database),
             token_calls=token_calls,
-            live_connections=item_lists.live_connections,
-            item_lists=item_lists,
+            spec_pages=spec_pages,
             models=Assistant(storage.database, assistant.providers, assistant.calls, item_of),
             outbound=outbound,
             supplier_units=supplier_units,
@@ -128,7 +127,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             starts=starts,
             supplier_units=supplier_units,
             assistant=assistant,
-            item_pages=item_pages,
+            spec_pages=spec_pages,
             sent_again=SentAgain(storage.database, texts),
         )
 
@@ -185,11 +184,17 @@ async def _note_refused(storage: Storage, host: str) -> None:
     await storage.audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
 
 
-def _open_item_pages(storage: Storage, item_lists: ItemLists, closing: Closing) -> ItemPages:
+def _open_spec_pages(
+    storage: Storage, items: KnownItemStore, published: PublishedAccounts, closing: Closing
+) -> SpecPages:
     fence_of = storage.node.fence if storage.node is not None else None
+    item_lists = ItemLists(LiveConnections(), partial(_note_list, storage, items))
     item_pages = ItemPages(storage.database, item_lists, fence_of)
     closing.push_async_callback(item_pages.close)
-    return item_pages
+    spec_pages = SpecPages(storage.database, item_pages)
+    closing.push_async_callback(spec_pages.close)
+    published.subscribe(spec_pages.rules_changed)
+    return spec_pages
 
 
 async def _note_list(

@@ -274,7 +274,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
         chat_desk=ChatDesk.on(storage.database, connections.published.publish_event),
-        item_pages=item_pages.asked_of_owners(connections.item_pages, nodes),
+        spec_pages=item_pages.asked_of_owners(connections.spec_pages, nodes),
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=(goods_parts := await open_goods(storage.database, storage.vault, connections.supplier_units)),

@@ -12,6 +12,7 @@ from shoal.accounts.delivery_rule import Confirm, DeliveryRule, rule_of_row
 from shoal.accounts.store import Change
 from shoal.errors import StaleGeneration, StoreError
 from shoal.storage.schema import Row, delivery_rules
+from shoal.storage.spec_incidents import note_specs
 
 _KEY = ("item_id", "title_contains", "spec")
 _PLAIN = ("goods_id", "count", "nothing_to_send", "delay_seconds")
@@ -32,14 +33,20 @@ def read_delivery_rule(row: RowMapping) -> DeliveryRule:
 
 
 def write_delivery_rules(connection: Connection, changes: Iterable[Change]) -> None:
-    """Write the rules that differ. Raises ``StaleGeneration`` when a row is missing."""
+    """Write the rules that differ, and note whether their items have their specs.
+
+    Raises ``StaleGeneration`` when a row is missing.
+    """
     removed: list[Row] = []
     edited: list[Row] = []
     added: list[Row] = []
+    by_spec: dict[str, int] = {}
     for change in changes:
         old = change.old.deliveries if change.old is not None else ()
         if change.new is None or old is change.new.deliveries:
             continue
+        if any(rule.item_id and rule.spec for rule in (*old, *change.new.deliveries)):
+            by_spec[change.account_id] = change.op.at_ms
         before = {rule.key: rule for rule in old}
         for rule in change.new.deliveries:
             known = before.pop(rule.key, None)
@@ -54,6 +61,8 @@ def write_delivery_rules(connection: Connection, changes: Iterable[Change]) -> N
         raise StaleGeneration("a delivery rule that was to be edited is not there")
     if added:
         connection.execute(insert(delivery_rules), added)
+    if by_spec:
+        note_specs(connection, sorted(by_spec), max(by_spec.values()))
 
 
 def _key_of(rule: DeliveryRule) -> Row:

@@ -38,6 +38,8 @@ class IncidentKind(StrEnum):
     """No unit is free. The subject is the goods."""
     LOW_STOCK = "low_stock"
     """The subject is the goods."""
+    NO_SUCH_SPEC = "no_such_spec"
+    """Delivery rules name specs that their items do not have."""
     BUYER_WAITS = "buyer_waits"
     """A question got no automatic answer. The subject is the chat."""
     WANTS_PERSON = "wants_person"
@@ -95,6 +97,7 @@ POLICIES: Final = {
     IncidentKind.REFUND_ASKED: Policy(level=Level.WARNING),
     IncidentKind.OUT_OF_STOCK: Policy(level=Level.WARNING),
     IncidentKind.LOW_STOCK: Policy(level=Level.INFO, hold_ms=_MINUTE_MS),
+    IncidentKind.NO_SUCH_SPEC: Policy(level=Level.WARNING, hold_ms=_MINUTE_MS),
     IncidentKind.BUYER_WAITS: Policy(
         level=Level.INFO, hold_ms=30 * _SECOND_MS, is_event=True, rest_ms=60 * _MINUTE_MS, is_asked_for=True
     ),

@@ -12,7 +12,7 @@ from shoal.accounts.account import Account, AccountState, Observation
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
 from shoal.goods.goods import GoodsKind, Stock
-from shoal.orders.delivery_check import ItemOnSale, ShopObstacle, check_items
+from shoal.orders.delivery_check import ItemOnSale, ShopObstacle, SpecObstacle, check_items
 from shoal.orders.explain_order import Obstacle, Purchase, explain_order
 from shoal.rules.rule import Part
 
@@ -49,12 +49,12 @@ def healthy_shop() -> tuple[Account, dict[int, Stock], list[ItemOnSale]]:
     draw, rules, items = Random(7), [], []
     for number in range(200):
         item_id, kind = str(1_000 + number), draw.randrange(6)
-        title, specs = f"第 {number} 件", frozenset[str]()
+        title, specs = f"第 {number} 件", tuple[str, ...]()
         confirm: Any = draw.choice([None, "yes", "no"])
         if kind == 0:
             rules.append(DeliveryRule(item_id=item_id, parts=(Part(text=f"货 {number}"),), confirm=confirm))
         elif kind == 1:
-            specs = frozenset({"时长:月卡", "时长:年卡"})
+            specs = ("时长:月卡", "时长:年卡")
             rules += [DeliveryRule(item_id=item_id, spec=spec, parts=(Part(text=spec),)) for spec in specs]
         elif kind == 2:
             title += "<会员>"
@@ -73,7 +73,7 @@ def healthy_shop() -> tuple[Account, dict[int, Stock], list[ItemOnSale]]:
 def test_each_planted_obstacle_is_named(
     values: dict[str, Any], stock: dict[int, Stock], obstacle: Obstacle | ShopObstacle
 ) -> None:
-    item = replace(ITEM, specs=frozenset({"时长:周卡"}))
+    item = replace(ITEM, specs=("时长:周卡",))
     assert obstacle in {line.obstacle for line in check_items(SHOP.evolve(**values), RUNNING, stock, [item])}
 
 
@@ -94,30 +94,71 @@ def test_obstacles_among_healthy_items_are_the_only_alarms() -> None:
     shop, stock, items = healthy_shop()
     rules = (MONTH, DeliveryRule(item_id="2", goods_id=7), DeliveryRule(item_id="3", goods_id=9))
     planted = [replace(ITEM, item_id=item_id) for item_id in ("1", "2", "3")]
-    planted[0] = replace(planted[0], specs=frozenset({"时长:周卡"}))
+    planted[0] = replace(planted[0], specs=("时长:周卡",))
     stock = {**stock, 7: replace(CODES, free=0)}
     lines = check_items(shop.evolve(deliveries=(*shop.deliveries, *rules)), RUNNING, stock, [*items, *planted])
     assert {(line.item.item_id, line.obstacle) for line in lines if line.obstacle is not None} == {
-        ("1", Obstacle.UNKNOWN_SPEC), ("2", Obstacle.OUT_OF_STOCK), ("3", Obstacle.UNKNOWN_GOODS),
+        ("1", Obstacle.UNKNOWN_SPEC), ("1", SpecObstacle.NOT_COMPARED),
+        ("2", Obstacle.OUT_OF_STOCK), ("3", Obstacle.UNKNOWN_GOODS),
     }  # fmt: skip
 
 
-def test_specs_that_were_bought_or_have_a_rule_stand_in_a_line_each() -> None:
-    item = ItemOnSale(item_id="1", title="t", specs=frozenset({"时长:周卡"}))
+@pytest.mark.parametrize(
+    ("is_read", "obstacle"), [(False, SpecObstacle.NOT_COMPARED), (True, SpecObstacle.NO_SUCH_SPEC)]
+)
+def test_g18_a_spec_that_only_a_rule_names_is_never_green(is_read: bool, obstacle: SpecObstacle) -> None:
+    item = ItemOnSale(item_id="1", title="t", specs=("时长:周卡",), is_read=is_read)
     lines = check_items(SHOP.evolve(deliveries=(MONTH,)), RUNNING, {}, [item])
     assert [(line.spec, line.obstacle) for line in lines] == [
-        ("时长:周卡", Obstacle.UNKNOWN_SPEC), ("时长:月卡", None),
+        ("时长:周卡", Obstacle.UNKNOWN_SPEC), ("时长:月卡", obstacle),
+    ]  # fmt: skip
+    (green,) = check_items(SHOP.evolve(deliveries=(MONTH,)), RUNNING, {}, [replace(item, specs=("时长:月卡",))])
+    assert (green.spec, green.obstacle) == ("时长:月卡", None), "an order or the page shows it"
+
+
+def test_g18_a_rule_by_spec_of_an_item_without_specs_is_never_green() -> None:
+    lines = check_items(SHOP.evolve(deliveries=(MONTH,)), RUNNING, {}, [replace(ITEM, is_read=True)])
+    assert [(line.spec, line.obstacle) for line in lines] == [
+        ("", Obstacle.UNKNOWN_SPEC), ("时长:月卡", SpecObstacle.NO_SUCH_SPEC),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", [{"title_contains": "月卡"}, {}])
-def test_specs_of_rules_by_title_and_for_the_whole_shop_have_a_line_too(place: dict[str, Any]) -> None:
+def test_g18_rules_for_several_items_are_compared_with_each_of_them(place: dict[str, Any]) -> None:
     rules = (
         DeliveryRule(**place, spec="时长:月卡", parts=(Part(text="月"),)),
         DeliveryRule(item_id="9", spec="时长:年卡"),
     )
-    lines = check_items(SHOP.evolve(deliveries=rules), RUNNING, {}, [ITEM])
-    assert [(line.spec, line.obstacle) for line in lines] == [("时长:月卡", None)]
+
+    def checked(item: ItemOnSale) -> list[tuple[str, object]]:
+        lines = check_items(SHOP.evolve(deliveries=rules), RUNNING, {}, [item])
+        return [(line.spec, line.obstacle) for line in lines]
+
+    assert checked(ITEM) == [("时长:月卡", SpecObstacle.NOT_COMPARED)]
+    assert checked(replace(ITEM, is_read=True, specs=("时长:月卡",))) == [("时长:月卡", None)]
+    assert checked(replace(ITEM, is_read=True, specs=("时长:周卡",))) == [("时长:周卡", Obstacle.UNKNOWN_SPEC)], (
+        "another of their items may have that spec"
+    )
+
+
+def test_g18_a_value_alone_is_taken_for_the_one_property_that_has_it_once_the_item_was_read() -> None:
+    alone = DeliveryRule(item_id="1", spec="月卡", parts=(Part(text="月"),))
+    shop = SHOP.evolve(deliveries=(alone,))
+
+    def checked(**values: Any) -> list[tuple[str, object]]:
+        return [(one.spec, one.obstacle) for one in check_items(shop, RUNNING, {}, [replace(ITEM, **values)])]
+
+    assert checked() == [("月卡", SpecObstacle.NOT_COMPARED)]
+    assert checked(specs=("时长:月卡",)) == [
+        ("时长:月卡", SpecObstacle.NOT_COMPARED), ("月卡", SpecObstacle.NOT_COMPARED),
+    ], "one spec was bought; whether there are more is not known"  # fmt: skip
+    assert checked(specs=("时长:月卡", "时长:年卡"), is_read=True) == [
+        ("时长:月卡", None), ("时长:年卡", Obstacle.UNKNOWN_SPEC),
+    ]  # fmt: skip
+    assert checked(specs=("时长:月卡", "版本:月卡"), is_read=True) == [
+        ("时长:月卡", Obstacle.UNKNOWN_SPEC), ("版本:月卡", Obstacle.UNKNOWN_SPEC),
+        ("月卡", SpecObstacle.NO_SUCH_SPEC),
+    ]  # fmt: skip
 
 
 def test_what_the_check_says_is_what_an_order_gets() -> None:

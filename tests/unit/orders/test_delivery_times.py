@@ -16,6 +16,7 @@ from delivery_steps import (
     came_to,
     confirmations,
     more,
+    page_of,
     paid,
     says,
     sells,
@@ -34,6 +35,11 @@ from without_sockets import BUYER, OneShop
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
+
+
+def a_minute_later() -> int:
+    """The time in a minute."""
+    return now_ms() + 60_001
 
 
 # ── later ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,23 +166,62 @@ async def test_a_rule_by_title_asks_for_the_items_title(shop: OneShop) -> None:
     shop.site.answers["pc.detail"] = {}
     await shop.reopen()
     await shop.running()
+    shop.item_pages.now_ms = a_minute_later
     shop.site.pays(SECOND)
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED, SECOND)
     assert order.problem == "unknown_title"
 
 
-async def test_a_title_that_its_owner_changes_counts_while_the_shop_stays_connected(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+async def test_g17_a_title_that_its_owner_changed_a_minute_ago_counts_while_the_shop_stays_connected(
+    shop: OneShop,
 ) -> None:
     await paid(shop, quantity="1", item_id="", title_contains="月卡")
     shop.site.answers["pc.detail"] = {"itemDO": {"title": "会员 月卡"}}
     shop.site.pays(ORDER)
     await came_to(shop, Action.CONFIRM, ActionState.DONE)
     shop.site.answers["pc.detail"] = {"itemDO": {"title": "会员 年卡"}}
-    monkeypatch.setattr(deliveries_module, "KEPT_MS", 0)
+    shop.item_pages.now_ms = a_minute_later
     shop.site.pays(SECOND)
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED, SECOND)
-    assert (order.problem, shop.site.said) == ("unknown_title", [f"码 {CODES[0]}"])
+    assert (order.problem, shop.site.said) == ("no_paid_message", [f"码 {CODES[0]}"])
+
+
+def item_of(*specs: str) -> dict[str, object]:
+    """The page of an item that is sold in these specs."""
+    rows = [
+        {"price": 2500, "propertyList": [dict(zip(("propertyText", "valueText"), spec.split(":"), strict=True))]}
+        for spec in specs
+    ]
+    return {"itemDO": {"title": "会员", "skuList": rows}}
+
+
+def item_calls(shop: OneShop) -> int:
+    return sum(api.endswith("pc.detail") for api in shop.site.calls)
+
+
+@pytest.mark.parametrize(
+    ("rule", "of_item", "said"),
+    [
+        ("时长:月卡", (), 1),
+        ("月卡", ("时长:月卡", "时长:年卡"), 1),
+        ("月卡", ("时长:月卡", "版本:月卡"), 0),
+        ("月卡", (), 0),
+        ("年卡", ("时长:月卡", "时长:年卡"), 0),
+    ],
+)
+async def test_g18_a_rule_by_a_value_alone_asks_for_the_items_specs_and_serves_no_other(
+    shop: OneShop, rule: str, of_item: tuple[str, ...], said: int
+) -> None:
+    await paid(shop, quantity="1", spec=rule)
+    shop.site.answers[PAGE] = page_of(spec="时长:月卡", quantity="1")
+    shop.site.answers["pc.detail"] = item_of(*of_item) if of_item else {}
+    shop.site.pays(ORDER)
+    if said:
+        await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    else:
+        assert (await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)).problem == "unknown_spec"
+    assert len(shop.site.said) == said
+    assert item_calls(shop) == (0 if rule in {"时长:月卡", "年卡"} else 1), "only where the specs say which rule"
 
 
 async def test_codes_that_came_in_serve_an_order_that_waits_when_its_owner_asks(shop: OneShop) -> None:

@@ -137,6 +137,67 @@ def test_no_order_gets_what_is_for_another_item_or_spec(
     assert again == found, "the order of the rules does not count"
 
 
+NAMES, VALUES = ("时长", "版本"), ("月卡", "年卡")
+properties = st.builds("{}:{}".format, st.sampled_from(NAMES), st.sampled_from(VALUES))
+item_specs = st.lists(
+    st.one_of(
+        properties,
+        st.builds("时长:{};版本:{}".format, st.sampled_from(VALUES), st.sampled_from(VALUES)),
+        st.sampled_from(VALUES),
+    ).map(folded_spec),
+    unique=True,
+    max_size=5,
+)
+named_specs = st.one_of(
+    properties, st.sampled_from(VALUES), st.lists(st.sampled_from(VALUES), min_size=1).map(";".join)
+)
+
+
+@given(st.lists(named_specs, unique=True, max_size=4), item_specs, st.one_of(properties, st.sampled_from(VALUES)))
+def test_g18_a_value_alone_is_never_taken_for_another_spec(named: list[str], of_item: list[str], bought: str) -> None:
+    rules = [said("1", spec, spec=spec) for spec in dict.fromkeys(map(folded_spec, named))]
+    found = explained(*rules, spec=bought, item_specs=of_item)
+    if found.rule is None or not found.rule.spec or found.rule.spec == bought:
+        return
+    pairs = {pair for spec in [*of_item, bought] for pair in spec.split(";")}
+    for value in {part for spec in (found.rule.spec, bought) for part in spec.split(";") if ":" not in part}:
+        assert sum(pair.endswith(f":{value}") for pair in pairs) == 1, "one property has the value"
+    assert {part.rpartition(":")[2] for part in found.rule.spec.split(";")} == {bought.rpartition(":")[2]}
+    assert explained(*rules, spec=bought, item_specs=None).rule is None, "only what the item has says so"
+
+
+@pytest.mark.parametrize(
+    ("rule", "of_item", "bought", "is_taken"),
+    [
+        ("月卡", ("时长:月卡", "时长:年卡"), "时长:月卡", True),
+        ("月卡", ("时长:月卡", "时长:年卡"), "时长:年卡", False),
+        ("时长:月卡", ("时长:月卡", "时长:年卡"), "月卡", True),
+        ("月卡", ("时长:月卡", "版本:月卡"), "时长:月卡", False),
+        ("月卡", ("时长:年卡",), "时长:月卡", True),  # the order shows it
+        ("月卡", ("版本:月卡",), "时长:月卡", False),
+        ("月卡", ("时长:月卡;版本:标准",), "时长:月卡;版本:标准", False),  # it says nothing of the other group
+        ("标准;月卡", ("时长:月卡;版本:标准",), "时长:月卡;版本:标准", True),
+        ("12:00", ("时间:12:00", "时间:13:00"), "时间:12:00", True),
+        ("月卡", None, "时长:月卡", False),
+        ("月卡", (), "时长:月卡", True),
+    ],
+)
+def test_g18_a_value_alone_is_taken_for_the_one_property_that_has_it(
+    rule: str, of_item: tuple[str, ...] | None, bought: str, is_taken: bool
+) -> None:
+    folded = None if of_item is None else tuple(map(folded_spec, of_item))
+    found = explained(said("1", spec=folded_spec(rule)), spec=folded_spec(bought), item_specs=folded)
+    assert (found.obstacle is None) is is_taken
+
+
+def test_g18_two_rules_that_mean_one_spec_are_ambiguous_and_the_exact_one_counts_first() -> None:
+    of_item, bought = (folded_spec("时长:月卡;版本:标准"),), folded_spec("时长:月卡;版本:标准")
+    alone, half = said("1", "a", spec=folded_spec("月卡;标准")), said("1", "b", spec=folded_spec("时长:月卡;标准"))
+    assert explained(alone, half, spec=bought, item_specs=of_item).obstacle is Obstacle.AMBIGUOUS_RULE
+    exact = said("1", "c", spec=bought)
+    assert explained(alone, half, exact, spec=bought, item_specs=of_item).rule == exact
+
+
 # ── what stands in the way ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,5 +1,7 @@
 /** What keeps a form from being saved: a sentence, and the field of the body that it is about. */
 
+import { t } from '../i18n'
+
 /** A sentence alone, or what was thrown. */
 export type Trouble = string | Error
 
@@ -7,6 +9,10 @@ export const asTrouble = (thrown: unknown): Error => (thrown instanceof Error ? 
 export const sentenceOf = (trouble: Trouble): string => (typeof trouble === 'string' ? trouble : trouble.message)
 export const fieldOf = (trouble: Trouble): string =>
   typeof trouble !== 'string' && 'field' in trouble ? String(trouble.field) : ''
+
+/** A field of the form that is empty: `label` is what it is called there. */
+export const missing = (field: string, label: string): Error =>
+  Object.assign(new Error(t('missing', { field: label })), { field })
 
 const TYPED_IN = 'textarea, input:not([type=file]), select, button, [tabindex="0"]'
 

@@ -2,6 +2,9 @@
 
 /** A message to a buyer: of a rule, of a delivery, by hand. */
 export const LONGEST_MESSAGE = 4_000
+/** Of a delivery rule. */
+export const LONGEST_TITLE_PART = 100
+export const LONGEST_SPEC = 200
 export const LONGEST_GOODS_TEXT = 2_000
 export const LONGEST_SUPPLIER_BODY = 8_000
 export const LONGEST_NOTE = 2_000

@@ -1561,7 +1561,9 @@ export interface paths {
          * Check whether items would be delivered
          * @description Return for each item on sale and each spec what a buyer would get, or the one thing that stands in the way.
          *
-         *     The items are asked of the site, page by page, at most once a minute. Specs are those of rules and of orders.
+         *     The items are asked of the site, page by page, at most once a minute. Specs are those that an item's own page shows,
+         *     and those of orders since. The pages of items whose rules name specs are read, at most 20 at a time, and at most
+         *     once a minute each.
          */
         get: operations["check_deliveries"];
         put?: never;
@@ -6743,6 +6745,8 @@ export interface components {
          * @description One item and spec. ``ok``: a buyer gets ``gets``; else ``obstacle`` is the first thing in the way.
          *
          *     ``detail`` says what it is, ``do`` what to do about it. ``confirms``: the shipment is confirmed afterwards.
+         *     ``rule_spec``: the spec that the rule names, empty when it names none; null without a rule. When it is not ``spec``,
+         *     it is a value alone that only this spec of the item has.
          */
         CheckedItem: {
             /** Item Id */
@@ -6751,10 +6755,12 @@ export interface components {
             title: string;
             /** Spec */
             spec: string;
+            /** Rule Spec */
+            rule_spec: string | null;
             /** Ok */
             ok: boolean;
             /** Obstacle */
-            obstacle: components["schemas"]["Obstacle"] | components["schemas"]["ShopObstacle"] | null;
+            obstacle: components["schemas"]["Obstacle"] | components["schemas"]["ShopObstacle"] | components["schemas"]["SpecObstacle"] | null;
             /** Detail */
             detail: string;
             /** Do */
@@ -7216,12 +7222,13 @@ export interface components {
          * @description Every item on sale, with what its buyers would get.
          *
          *     ``listed``: the items are those of the site's own list; otherwise (the shop is not connected, or the site did not
-         *     answer) those of the rules and orders.
+         *     answer) those of the rules and orders. ``reading``: how many pages of items are still being read, so that their
+         *     specs are compared with the rules soon.
          * @example {
          *       "items": [
          *         {
          *           "confirms": false,
-         *           "detail": "有按规格的发货规则，但没有这个规格的（或无法得知规格）。",
+         *           "detail": "规格“时长:月卡”没有发货规则，只有其他规格的。",
          *           "do": "为这个规格添加一条发货规则。",
          *           "gets": [],
          *           "item_id": "700000000001",
@@ -7231,12 +7238,15 @@ export interface components {
          *           "title": "电子书"
          *         }
          *       ],
-         *       "listed": true
+         *       "listed": true,
+         *       "reading": 0
          *     }
          */
         DeliveryCheck: {
             /** Listed */
             listed: boolean;
+            /** Reading */
+            reading: number;
             /** Items */
             items: components["schemas"]["CheckedItem"][];
         };
@@ -7883,6 +7893,7 @@ export interface components {
          *         ],
          *         "goods_id": 7,
          *         "goods_name": "月卡",
+         *         "spec": "时长:月卡",
          *         "state": "done",
          *         "units": [
          *           {
@@ -7905,7 +7916,8 @@ export interface components {
          *       "problem": {
          *         "code": "message_refused",
          *         "detail": "闲鱼拒绝了付款后消息（安全拦截），因此没有确认发货。",
-         *         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。"
+         *         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
+         *         "resolved": false
          *       },
          *       "quantity": "1",
          *       "spec_name": "",
@@ -8663,7 +8675,7 @@ export interface components {
          * @description What happened. The subject is an account unless another is named.
          * @enum {string}
          */
-        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "wants_person" | "model_budget" | "model_resting" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
+        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "no_such_spec" | "buyer_waits" | "wants_person" | "model_budget" | "model_resting" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
         /**
          * IncidentList
          * @description Incidents, newest first.
@@ -9103,11 +9115,13 @@ export interface components {
          * ItemPageShape
          * @description What is known of an item's page, and since when. ``read_at`` is null when it was never read.
          *
-         *     ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan. ``status``:
+         *     ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan.
+         *     ``has_specs``: buyers choose among specs; ``specs`` is empty all the same when one has an unknown form. ``status``:
          *     `on_sale`, `gone` (sold, off the shelf or deleted), or empty. ``prices_hold``: it was read within an hour.
          *     ``tried_at``: when a reading was last tried; ``why`` it was not read then.
          * @example {
          *       "description": "官方充值，拍下即发卡密。",
+         *       "has_specs": true,
          *       "item_id": "700000000001",
          *       "prices_hold": true,
          *       "quantity": 3,
@@ -9134,6 +9148,8 @@ export interface components {
             description: string;
             /** Price Fen */
             price_fen: number | null;
+            /** Has Specs */
+            has_specs: boolean;
             /** Specs */
             specs: components["schemas"]["SpecShape"][];
             /** Quantity */
@@ -11796,7 +11812,8 @@ export interface components {
          * @description What an order got, or would get now.
          *
          *     ``state`` is `planned` while the delivery has not begun; then ``gets`` has the messages, and ``obstacle`` names what
-         *     stands in the way (``detail`` and ``do`` say it to the owner). ``wanted``: how many units of the goods.
+         *     stands in the way (``detail`` and ``do`` say it to the owner). ``wanted``: how many units of the goods. ``spec``:
+         *     what was bought, in the form for comparison, null while it is not known; ``rule_spec``: see the check of deliveries.
          */
         OrderDeliveryShape: {
             /** Goods Id */
@@ -11809,6 +11826,10 @@ export interface components {
             state: string;
             /** Gets */
             gets: string[];
+            /** Spec */
+            spec: string | null;
+            /** Rule Spec */
+            rule_spec: string | null;
             /** Obstacle */
             obstacle: string | null;
             /** Detail */
@@ -11863,7 +11884,8 @@ export interface components {
          *           "problem": {
          *             "code": "message_refused",
          *             "detail": "闲鱼拒绝了付款后消息（安全拦截），因此没有确认发货。",
-         *             "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。"
+         *             "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
+         *             "resolved": false
          *           },
          *           "quantity": "1",
          *           "spec_name": "",
@@ -12403,6 +12425,9 @@ export interface components {
         /**
          * ProblemShape
          * @description The reason why an order is not served, and what its owner can do.
+         *
+         *     Of rules, goods and stock it is the reason of now. ``resolved``: there is none any more, and the order waits to be
+         *     served; ``code`` is the last one.
          */
         ProblemShape: {
             code: components["schemas"]["OrderProblem"];
@@ -12410,6 +12435,8 @@ export interface components {
             detail: string;
             /** Do */
             do: string;
+            /** Resolved */
+            resolved: boolean;
         };
         /**
          * ProcessStatus
@@ -15118,6 +15145,12 @@ export interface components {
             end: string;
         };
         /**
+         * SpecObstacle
+         * @description Why a rule by spec may be for no order at all.
+         * @enum {string}
+         */
+        SpecObstacle: "no_such_spec" | "not_compared";
+        /**
          * SpecShape
          * @description One spec and its price; ``left``: how many the page says are left.
          */
@@ -16139,7 +16172,7 @@ export interface components {
             /** Messages */
             messages: string[];
             /** Obstacle */
-            obstacle: components["schemas"]["Obstacle"] | components["schemas"]["ShopObstacle"] | null;
+            obstacle: components["schemas"]["Obstacle"] | components["schemas"]["ShopObstacle"] | components["schemas"]["SpecObstacle"] | null;
             /** Detail */
             detail: string;
             /** Do */

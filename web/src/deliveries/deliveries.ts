@@ -27,11 +27,17 @@ export function targetOf(rule: DeliveryRule): Target {
   return rule.title_contains ? 'title' : 'all'
 }
 
-/** The rule of an item that serves a line: the one of its spec, or else the one of the whole item. */
+/** The rule of an item that serves a line. */
 export const ruleOf = (rules: DeliveryRule[], line: CheckedItem): DeliveryRule | null =>
-  rules.find((rule) => rule.item_id === line.item_id && rule.spec === line.spec) ??
-  rules.find((rule) => rule.item_id === line.item_id && !rule.spec) ??
-  null
+  rules.find((rule) => rule.item_id === line.item_id && rule.spec === line.rule_spec) ?? null
+
+/** Whether the rule names a value alone, which is taken for the spec that was or may be bought. */
+export const isTaken = (spec: string | null, ruleSpec: string | null): boolean => Boolean(ruleSpec && ruleSpec !== spec)
+
+export type Standing = 'ok' | 'unsure' | 'wrong'
+/** How a line stands: `unsure` while nothing is known of the item's specs. */
+export const standingOf = (line: CheckedItem): Standing =>
+  line.ok ? 'ok' : line.obstacle === 'not_compared' ? 'unsure' : 'wrong'
 
 /** The orders of a rule: its item, by the title where the known items have it, or a title. */
 export function ordersOf(rule: DeliveryRule, known: { item_id: string; title: string }[] = []): string {

@@ -1,5 +1,5 @@
 /** Putting other delivery rules in place of those that were seen. */
-import { type ChangeFacts, call, type DeliveryList, type DeliveryRule, path, Refusal } from '../common/api'
+import { call, type DeliveriesReplaced, type DeliveryList, type DeliveryRule, path, Refusal } from '../common/api'
 import { same } from '../common/drafts'
 
 const MOST_TRIES = 3
@@ -10,11 +10,11 @@ export async function putRules(
   seen: () => DeliveryList | null,
   load: () => Promise<void>,
   change: (rules: DeliveryRule[]) => DeliveryRule[],
-): Promise<ChangeFacts> {
+): Promise<DeliveriesReplaced> {
   for (let tries = 1; ; tries++) {
     const before = seen()
     try {
-      return await call<ChangeFacts>('PUT', path('cookies', account, 'deliveries'), {
+      return await call<DeliveriesReplaced>('PUT', path('cookies', account, 'deliveries'), {
         body: { rules: change(before?.rules ?? []) },
         ifMatch: `"g${before?.generation}"`,
       })

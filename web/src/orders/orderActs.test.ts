@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { FullOrder, OrderAct } from '../common/api'
-import { actsToServe, canBeHad, nextAct, stuckAct } from './orderActs'
+import { actsToServe, canBeHad, lackedRule, nextAct, stuckAct } from './orderActs'
 
 const act = (name: OrderAct['action'], state: OrderAct['state'], detail = ''): OrderAct => ({
   action: name,
@@ -50,4 +50,16 @@ test('the next step is shown by the current switches', () => {
   expect(nextAct(open, 'paid_message', { auto_confirm: true })).toBe('confirm')
   expect(nextAct(open, 'paid_message', { auto_confirm: false })).toBeUndefined()
   expect(nextAct(open, 'confirm', { auto_confirm: true })).toBeUndefined()
+})
+
+test('the rule that an order lacks is for its item and spec, where the spec is known', () => {
+  const lacks = (code: string, spec: string | null, resolved = false, item_id: string | null = '7') =>
+    lackedRule({ item_id, problem: { code, detail: '', do: '', resolved }, delivery: { spec } } as FullOrder)
+  expect(lacks('unknown_spec', '时长:月卡')).toEqual({ item_id: '7', spec: '时长:月卡' })
+  expect(lacks('unknown_spec', '')).toEqual({ item_id: '7', spec: '' })
+  expect(lacks('no_paid_message', null)).toEqual({ item_id: '7', spec: '' })
+  expect(lacks('unknown_spec', null)).toBeNull()
+  expect(lacks('unknown_spec', '时长:月卡', true)).toBeNull()
+  expect(lacks('no_paid_message', '', false, null)).toBeNull()
+  expect(lacks('out_of_stock', '时长:月卡')).toBeNull()
 })

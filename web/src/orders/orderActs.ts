@@ -42,6 +42,15 @@ export function actsToServe(order: FullOrder): Act[] {
   return SERVED_BY[order.problem?.code ?? ''] ?? []
 }
 
+/** The rule that an order lacks, as far as the order says it. Nothing: it lacks another thing, or none. */
+export function lackedRule(order: FullOrder): { item_id: string; spec: string } | null {
+  const { problem, delivery, item_id } = order
+  if (!problem || problem.resolved || !item_id) return null
+  const spec = delivery?.spec ?? ''
+  if (problem.code === 'no_paid_message') return { item_id, spec }
+  return problem.code === 'unknown_spec' && typeof delivery?.spec === 'string' ? { item_id, spec } : null
+}
+
 /** Whether a step was left undone by a switch, and can be had all the same. */
 export const canBeHad = (order: FullOrder, act: OrderAct): boolean =>
   isOpen(order) && act.state === 'not_needed' && SWITCHED_OFF.has(act.detail)

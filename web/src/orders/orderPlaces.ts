@@ -35,7 +35,7 @@ const PLACES: Partial<Record<components['schemas']['OrderProblem'], Where>> = {
 
 /** The link to where the problem of an order is mended, if there is a page for it. Goods are their owner's. */
 export function placeOf({ account, chat_id, delivery, problem }: FullOrder, mayOwn: boolean) {
-  const where = problem && PLACES[problem.code]
+  const where = problem && !problem.resolved && PLACES[problem.code]
   const to = {
     deliveries: { name: 'account-deliveries', params: { id: account } },
     settings: { name: 'account-settings', params: { id: account } },

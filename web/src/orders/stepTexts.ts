@@ -4,6 +4,9 @@ import type { Texts } from '../i18n/messages'
 const zh = {
   need: '需要您处理',
   serve: '重新处理…',
+  deliver: '发货…',
+  addRule: '为这件商品添加规则…',
+  addRuleFor: '为“{spec}”添加规则…',
   settle: '已处理…',
   acts: '处理步骤',
   actsNone: '暂无处理步骤。买家付款后会显示在这里。',
@@ -104,6 +107,9 @@ const zh = {
 const en: Texts<typeof zh> = {
   need: 'Action needed',
   serve: 'Retry…',
+  deliver: 'Deliver…',
+  addRule: 'Add a rule for this item…',
+  addRuleFor: 'Add a rule for “{spec}”…',
   settle: 'Mark as handled…',
   acts: 'Steps',
   actsNone: 'Nothing to do yet. Steps appear here once the buyer pays.',

@@ -54,6 +54,7 @@ const zh = {
 
   deliveryOf: '{name} × {n}',
   willGet: '买家会收到：',
+  byRule: '（按规格“{spec}”的规则）',
   notYet: '现在不会自动发送。',
   instead: '代替卡密 {n}：{reason}',
   show: '查看',
@@ -134,6 +135,7 @@ const en: Texts<typeof zh> = {
 
   deliveryOf: '{name} × {n}',
   willGet: 'The buyer will get:',
+  byRule: '(by the rule for “{spec}”)',
   notYet: 'Not sent automatically now.',
   instead: 'instead of unit {n}: {reason}',
   show: 'Show',

@@ -15,7 +15,7 @@ from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.cluster.nodes import Nodes
 from shoal.messages.manual_sending import NotConnected
-from shoal.orders.item_pages import ItemPages
+from shoal.orders.spec_pages import SpecPages
 
 routes = Routes(tags=["items"])
 
@@ -47,19 +47,19 @@ async def read_item_page_again(item_id: ItemId, account: OperateAccount, server:
     return item_page_shape(item_id, await server.item_pages.read_again(account, item_id), now_ms())
 
 
-def asked_of_owners(item_pages: ItemPages, nodes: Nodes) -> ItemPages:
+def asked_of_owners(spec_pages: SpecPages, nodes: Nodes) -> SpecPages:
     """Let pages of accounts that another server runs be read there; a single server has no other to ask."""
     calls = nodes.calls
     if calls is None:
-        return item_pages
+        return spec_pages
 
     async def ask(account: Account, item_id: str, by_owner: bool) -> None:
         if calls.is_mine(account.id):
             raise NotConnected("the account is not connected", code="not_connected/items")
         await calls.ask(account.id, READ_PAGE, {"rev": account.rev, "item_id": item_id, "by_owner": by_owner})
 
-    item_pages.ask_owner = ask
-    return item_pages
+    spec_pages.pages.ask_owner = ask
+    return spec_pages
 
 
 async def answer_read_page(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ async def items_of_all(server: Server, who: Principal) -> Callable[[], Iterator[
     """Return what makes the items of all accounts of a caller, which takes long for many: not for the event loop."""
     mine = server.authorization.accounts_of(who)
     listed = await kept_items(server, mine)
-    sold: dict[str, dict[str, frozenset[str]]] = {}
+    sold: dict[str, dict[str, dict[str, int]]] = {}
     facts: dict[ItemKey, ItemFacts] = {}
     for start in range(0, len(mine), _READ_AT_ONCE):
         of_some, more = await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
@@ -180,7 +180,7 @@ async def _of(server: Server, account: Account) -> list[KnownItem]:
 
 def _sold(
     connection: Connection, accounts: Sequence[Account]
-) -> tuple[dict[str, dict[str, frozenset[str]]], dict[ItemKey, ItemFacts]]:
+) -> tuple[dict[str, dict[str, dict[str, int]]], dict[ItemKey, ItemFacts]]:
     """Return the specs in which each item of accounts was sold, and what the site reported of their items."""
     sold = {account.id: sold_specs(connection, account.id) for account in accounts}
     return sold, items_of_shops(connection, list(sold)) if sold else {}

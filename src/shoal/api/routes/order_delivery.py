@@ -12,6 +12,7 @@ from shoal.api.advice import advice_on
 from shoal.api.http.rule_goods import stock_of_rules
 from shoal.api.routes.items_anywhere import items_soon
 from shoal.api.routes.manual_sending import behind_fence
+from shoal.api.routes.order_obstacles import with_specs
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
 from shoal.cluster.node_calls import OwnerMoved
@@ -21,8 +22,8 @@ from shoal.goods.stock_history import By
 from shoal.goods.stock_units import checked_reason
 from shoal.language.choice import Language
 from shoal.messages.manual_sending import NotConnected
-from shoal.orders.explain_order import Obstacle, explain_order, purchase_of
-from shoal.orders.order_status import NOTHING_DUE
+from shoal.orders.explain_order import depends_on_title, explain_order, purchase_of, rule_of
+from shoal.orders.order_status import NOTHING_DUE, sentence_of
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction
 
 PLANNED = "planned"
@@ -45,6 +46,8 @@ async def delivery_of(
             wanted=found.wanted,
             state=found.state,
             gets=[],
+            spec=purchase_of(order).spec,
+            rule_spec=None,
             obstacle=None,
             detail="",
             do="",
@@ -62,15 +65,18 @@ def _is_over(order: Order, order_actions: Sequence[OrderAction]) -> bool:
 
 
 async def _planned(server: Server, account: Account, order: Order, language: Language) -> OrderDeliveryShape:
-    stock = await stock_of_rules(server, account.deliveries)
-    explained = explain_order(account, stock, purchase_of(order))
-    if explained.obstacle is Obstacle.UNKNOWN_TITLE and order.item_id is not None:
+    purchase = purchase_of(order)
+    if depends_on_title(account, purchase):
         listed = await items_soon(server, account, seconds=TITLE_SECONDS)
-        explained = explain_order(account, stock, purchase_of(order, title=listed.titles.get(order.item_id)))
+        purchase = purchase_of(order, title=listed.titles.get(order.item_id or ""))
+    purchase = await with_specs(server, account, purchase)
+    rule = rule_of(account, purchase)
+    stock = await stock_of_rules(server, [] if rule is None else [rule])
+    explained = explain_order(account, stock, purchase)
     goods_id = None if explained.rule is None else explained.rule.goods_id
     detail, do = ("", "")
-    if explained.obstacle is not None:
-        detail, do = advice_on(f"obstacle.{explained.obstacle.value}", language, {})
+    if (obstacle := explained.obstacle) is not None:
+        detail, do = advice_on(f"obstacle.{sentence_of(obstacle, order.spec)}", language, {"spec": order.spec})
     known = None if goods_id is None else stock.get(goods_id)
     mine = known is not None and known.owner_id == account.owner_id
     return OrderDeliveryShape(
@@ -79,7 +85,9 @@ async def _planned(server: Server, account: Account, order: Order, language: Lan
         wanted=explained.wanted,
         state=PLANNED,
         gets=[part.image_url or part.text for part in explained.parts],
-        obstacle=None if explained.obstacle is None else explained.obstacle.value,
+        spec=purchase.spec,
+        rule_spec=None if explained.rule is None else explained.rule.spec,
+        obstacle=None if obstacle is None else obstacle.value,
         detail=detail,
         do=do,
         units=[],

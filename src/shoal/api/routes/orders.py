@@ -30,6 +30,7 @@ from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_delivery import delivery_of, send_once_more
 from shoal.api.routes.order_filters import Sought
+from shoal.api.routes.order_obstacles import obstacles_now
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,
@@ -203,7 +204,8 @@ async def _listed(
     job = OrderPage(account_ids, sought, place, limit + 1).listed
     found = await (server.database.search if sought.narrows else server.database.read)(job)
     page = found[:limit]
-    items = [order_shape(one, language) for one in page]
+    now = await obstacles_now(server, page)
+    items = [order_shape(one, language, now) for one in page]
     return OrderList(items=items, next=cursor_of(*page[-1].order.cursor) if len(found) > limit else None)
 
 
@@ -213,7 +215,7 @@ async def _full(server: Server, account: Account, order: Order, language: Langua
     order_actions = await order_store.order_actions(account.id, order.order_id)
     events = await order_store.events(account.id, order.order_id)
     delivery = await delivery_of(server, account, order, order_actions, language)
-    return full_order(listed, order_actions, events, delivery, language)
+    return full_order(listed, order_actions, events, delivery, language, await obstacles_now(server, [listed]))
 
 
 async def _known(server: Server, account: Account, order_id: str) -> Order:

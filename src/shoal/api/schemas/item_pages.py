@@ -12,7 +12,8 @@ from shoal.orders.item_pages import PRICES_MS
 
 _PAGE: dict[str, Any] = {
     "item_id": "700000000001", "title": "视频会员", "description": "官方充值，拍下即发卡密。", "price_fen": None,
-    "specs": [{"name": "时长:月卡", "price_fen": 2500, "left": 3}], "quantity": 3, "status": "on_sale",
+    "has_specs": True, "specs": [{"name": "时长:月卡", "price_fen": 2500, "left": 3}], "quantity": 3,
+    "status": "on_sale",
     "read_at": "2026-11-28T11:05:00Z", "prices_hold": True, "tried_at": "2026-11-28T11:05:00Z", "why": "",
 }  # fmt: skip
 
@@ -28,7 +29,8 @@ class SpecShape(BaseModel):
 class ItemPageShape(BaseModel):
     """What is known of an item's page, and since when. ``read_at`` is null when it was never read.
 
-    ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan. ``status``:
+    ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan.
+    ``has_specs``: buyers choose among specs; ``specs`` is empty all the same when one has an unknown form. ``status``:
     `on_sale`, `gone` (sold, off the shelf or deleted), or empty. ``prices_hold``: it was read within an hour.
     ``tried_at``: when a reading was last tried; ``why`` it was not read then.
     """
@@ -38,6 +40,7 @@ class ItemPageShape(BaseModel):
     title: str
     description: str
     price_fen: int | None
+    has_specs: bool
     specs: list[SpecShape]
     quantity: int | None
     status: Literal["", "on_sale", "gone"]
@@ -56,6 +59,7 @@ def item_page_shape(item_id: str, stored: StoredPage | None, now_ms: int) -> Ite
         title=page.title,
         description=page.description,
         price_fen=page.price_fen,
+        has_specs=page.has_specs,
         specs=[SpecShape(name=spec.name, price_fen=spec.price_fen, left=spec.left) for spec in page.specs],
         quantity=page.quantity,
         status=page.status.value,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -15,8 +15,9 @@ from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
 from shoal.language.refusals import refusal_words
+from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_lists import ListedOrder
-from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus
+from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus, sentence_of
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
 from shoal.xianyu.push_events import Parcel
 from shoal.xianyu.site_pages import PAGE_OF_ORDER
@@ -36,6 +37,7 @@ ORDER_EXAMPLE: dict[str, Any] = {
     "problem": {
         "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（安全拦截），因此没有确认发货。",
         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
+        "resolved": False,
     },
     "created_at": "2026-01-02T03:04:05.120Z", "updated_at": "2026-01-02T03:04:06.020Z",
 }  # fmt: skip
@@ -51,13 +53,20 @@ FULL_EXAMPLE: dict[str, Any] = {
     "timeline": [_LINE],
     "delivery": {
         "goods_id": 7, "goods_name": "月卡", "wanted": 1, "state": "done", "gets": ["您的卡密：{codes}"],
-        "obstacle": None, "detail": "", "do": "",
+        "spec": "时长:月卡", "rule_spec": None, "obstacle": None, "detail": "", "do": "",
         "units": [
             {"unit_id": 41, "goods_id": 7, "unit_no": 1, "state": "out", "masked": "AB…42", "replaces": None,
              "reason": ""},
         ],
     },
 }  # fmt: skip
+
+
+ObstaclesNow = Mapping[tuple[str, str], Obstacle | None]
+"""What stands in the way now of orders of which rules, goods or stock stood in the way, by account and id."""
+
+
+RESOLVED: Final = "resolved"
 
 
 class OrderStatusShape(StrEnum):
@@ -79,11 +88,16 @@ class OrderStatusShape(StrEnum):
 
 
 class ProblemShape(BaseModel):
-    """The reason why an order is not served, and what its owner can do."""
+    """The reason why an order is not served, and what its owner can do.
+
+    Of rules, goods and stock it is the reason of now. ``resolved``: there is none any more, and the order waits to be
+    served; ``code`` is the last one.
+    """
 
     code: OrderProblem
     detail: str
     do: str
+    resolved: bool
 
 
 class OrderShape(BaseModel):
@@ -164,7 +178,8 @@ class OrderDeliveryShape(BaseModel):
     """What an order got, or would get now.
 
     ``state`` is `planned` while the delivery has not begun; then ``gets`` has the messages, and ``obstacle`` names what
-    stands in the way (``detail`` and ``do`` say it to the owner). ``wanted``: how many units of the goods.
+    stands in the way (``detail`` and ``do`` say it to the owner). ``wanted``: how many units of the goods. ``spec``:
+    what was bought, in the form for comparison, null while it is not known; ``rule_spec``: see the check of deliveries.
     """
 
     goods_id: int | None
@@ -172,6 +187,8 @@ class OrderDeliveryShape(BaseModel):
     wanted: int
     state: str
     gets: list[str]
+    spec: str | None
+    rule_spec: str | None
     obstacle: str | None
     detail: str
     do: str
@@ -227,9 +244,9 @@ class CompatOrders(BaseModel):
     data: list[CompatOrder]
 
 
-def order_shape(listed: ListedOrder, language: Language) -> OrderShape:
+def order_shape(listed: ListedOrder, language: Language, now: ObstaclesNow) -> OrderShape:
     """Return one order as JSON."""
-    return OrderShape(**_facts(listed, language))
+    return OrderShape(**_facts(listed, language, now))
 
 
 def full_order(
@@ -238,6 +255,7 @@ def full_order(
     events: Sequence[OrderEvent],
     delivery: OrderDeliveryShape | None,
     language: Language,
+    now: ObstaclesNow,
 ) -> FullOrder:
     """Return one order with its delivery, its actions and its timeline."""
     actions = [
@@ -251,7 +269,7 @@ def full_order(
         for order_action in order_actions
     ]
     return FullOrder(
-        **_facts(listed, language),
+        **_facts(listed, language, now),
         url=PAGE_OF_ORDER.format(listed.order.order_id),
         delivery=delivery,
         actions=actions,
@@ -280,7 +298,7 @@ def compat_order(order: Order) -> CompatOrder:
     )
 
 
-def _facts(listed: ListedOrder, language: Language) -> dict[str, Any]:
+def _facts(listed: ListedOrder, language: Language, now: ObstaclesNow) -> dict[str, Any]:
     order = listed.order
     return {
         "account": order.account_id,
@@ -298,29 +316,35 @@ def _facts(listed: ListedOrder, language: Language) -> dict[str, Any]:
         "spec_value": order.spec_value,
         "group_price": order.group_price,
         "parcel": Parcel(order.parcel),
-        "problem": _problem(listed, language),
+        "problem": _problem(listed, language, now),
         "created_at": rfc3339(order.created_at_ms),
         "updated_at": rfc3339(order.updated_at_ms),
     }
 
 
-def _problem(listed: ListedOrder, language: Language) -> ProblemShape | None:
+def _problem(listed: ListedOrder, language: Language, now: ObstaclesNow) -> ProblemShape | None:
     order = listed.order
     if not order.problem:
         return None
     code = OrderProblem(order.problem)
+    if order.key in now:
+        obstacle = now[order.key]
+        if obstacle is None:
+            detail, do = advice_on(f"order_advice.{RESOLVED}", language, {})
+            return ProblemShape(code=code, detail=detail, do=do, resolved=True)
+        code = OrderProblem.NO_PAID_MESSAGE if obstacle is Obstacle.NO_RULE else OrderProblem(obstacle.value)
     params = {
         "reason": refusal_words(listed.reason, language),
         "item": " · ".join(filter(None, (listed.item_title, order.item_id))) or "?",
         "url": PAGE_OF_ORDER.format(order.order_id),
         "quantity": order.quantity or "?",
-        "spec": order.spec_value or "–",
+        "spec": order.spec or "–",
     }
     if code in OF_THE_RULES:
-        detail, do = advice_on(f"obstacle.{code.value}", language, params)
+        detail, do = advice_on(f"obstacle.{sentence_of(code.value, order.spec)}", language, params)
     else:
         detail, do = advice_on(f"order_advice.{code.value}", language, params)
-    return ProblemShape(code=code, detail=detail, do=do)
+    return ProblemShape(code=code, detail=detail, do=do, resolved=False)
 
 
 def _line(event: OrderEvent) -> LineShape:
