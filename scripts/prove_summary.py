@@ -208,6 +208,12 @@ def _event_streams(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"events at {row['name']}", figures, len(row["violations"])
 
 
+def _other_clients(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        figures = f"{len(row['done'])} things done; recorded: {_words(Counter(row['recorded'])) or 'nothing'}"
+        yield f"{row['name']} on the strict sandbox", figures, len(row["failed"]) + len(row["refused"])
+
+
 _REPORTS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "kill loop": _kills,
     "kill loop on PostgreSQL": _kills,
@@ -228,6 +234,7 @@ _REPORTS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "cluster": _cluster,
     "told events": _event_streams,
     "contract at two servers": _contract,
+    "other_clients": _other_clients,
 }
 
 

@@ -181,9 +181,9 @@ def picture(url: str) -> Json:
 
 
 @contextlib.asynccontextmanager
-async def strict(*without: str, **levers: Any) -> AsyncIterator[Box]:
+async def strict(*without: str, also: tuple[str, ...] = (), **levers: Any) -> AsyncIterator[Box]:
     """Run a strict sandbox."""
-    async with sandbox(policy=strict_policy(*without, **levers)) as box:
+    async with sandbox(policy=strict_policy(*without, also=also, **levers)) as box:
         yield box
 
 

@@ -62,7 +62,7 @@ async def test_a_thin_registration_is_refused(name: str) -> None:
     ],
 )
 async def test_a_registration_names_the_browser_of_the_token(ua: str) -> None:
-    async with strict() as box:
+    async with strict(also=("reg_agent",)) as box:
         page = Page(box)
         token = (await page.token())["data"]["accessToken"]
         async with page.socket() as socket:
@@ -72,7 +72,7 @@ async def test_a_registration_names_the_browser_of_the_token(ua: str) -> None:
 
 
 async def test_the_newer_version_of_the_dingtalk_client_is_one_too() -> None:
-    async with strict() as box:
+    async with strict(also=("reg_agent",)) as box:
         page = Page(box)
         token = (await page.token())["data"]["accessToken"]
         async with page.socket() as socket:
@@ -80,7 +80,7 @@ async def test_the_newer_version_of_the_dingtalk_client_is_one_too() -> None:
 
 
 async def test_another_browser_at_the_socket_is_recorded() -> None:
-    async with strict() as box:
+    async with strict(also=("one_browser",)) as box:
         page = Page(box)
         token = (await page.token())["data"]["accessToken"]
         async with page.socket(

@@ -91,10 +91,10 @@ def punish_url(api: str) -> str:
 def _perform(call: Call, request: Request) -> dict[str, Any]:
     if strict := StrictCall(request, call.session, call.cookies, call.text).refusal():
         raise Fail(*strict, data={"url": punish_url(call.api)} if strict is VALIDATE else None)
+    if call.api in OPEN_APIS and call.cookies.get("_m_h5_tk"):  # signed or not
+        _give_visit(call)
     session = _check(call)
     if call.api in OPEN_APIS:
-        if call.site.world.policy.cookie2_by_visit and not call.cookies.get("cookie2"):
-            call.set_cookies["cookie2"] = call.site.world.visit().cookie2
         return {}
     endpoint = APIS.get(call.api)
     if endpoint is None:
@@ -117,6 +117,12 @@ def _perform(call: Call, request: Request) -> dict[str, Any]:
         return endpoint(call, session)
     except (TypeError, ValueError):
         raise Fail("FAIL_BIZ_PARAM_ERROR::参数错误") from None
+
+
+def _give_visit(call: Call) -> None:
+    """Give a browser that visits the home page the ``cookie2`` which a QR login makes a login."""
+    if call.site.world.policy.cookie2_by_visit and not call.cookies.get("cookie2"):
+        call.set_cookies["cookie2"] = call.site.world.visit().cookie2
 
 
 async def mtop_endpoint(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -68,8 +69,8 @@ STRICT_LEVERS: Final[dict[str, Any]] = {
 """what ``--strict`` sets"""
 
 
-def strict_policy(*without: str, **levers: Any) -> Policy:
-    """Return the policy of ``--strict``, without the rules and switches that are named and with other levers."""
+def strict_policy(*without: str, also: Iterable[str] = (), **levers: Any) -> Policy:
+    """Return the policy of ``--strict``, without some rules and switches, with others and other levers."""
     off = {name: False for name in without if name in STRICT_LEVERS}
     policy = replace(Policy(), **(STRICT_LEVERS | off | levers))
-    return replace(policy, rules=policy.rules - set(without))
+    return replace(policy, rules=policy.rules.union(also) - set(without))

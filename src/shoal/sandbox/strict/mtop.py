@@ -32,8 +32,8 @@ class StrictCall:
         self.request, self.session, self.cookies, self._text = request, session, cookies, text
         self.site: Site = request.app.state.site
         self.api, self.version = request.path_params["api"], request.path_params["version"]
-        self.is_signed = "sign" in request.query_params
-        """the first call of a visit is not"""
+        self.is_signed = bool(request.query_params.get("sign"))
+        """the calls of a visit need not be"""
 
     @property
     def device_id(self) -> str:
