@@ -155,6 +155,7 @@ async def test_a_draft_is_sent_once_whichever_server_is_asked(tmp_path: Path, po
         assert (status, again["outcome"]) == (200, "sent"), "the same request at the other server: the same answer"
         assert await seen(pair, shop, "小鱼") == [DEFAULT, "在的"]
         await _trial_elsewhere(pair, shop, number)
+        await _rules_elsewhere(pair, shop)
 
 
 async def _trial_elsewhere(pair: Pair, shop: str, provider: int) -> None:
@@ -172,3 +173,22 @@ async def _trial_elsewhere(pair: Pair, shop: str, provider: int) -> None:
         assert (tried["decision"], tried["text"]) == ("reply", "25元哦")
         page = await server.ok("POST", f"/cookies/{shop}/items/{item}/page")
         assert (page["prices_hold"], page["why"]) == (True, "")
+
+
+async def _rules_elsewhere(pair: Pair, shop: str) -> None:
+    """Both servers compare delivery rules with the specs of an item that only the shop's own server can read."""
+    seller = pair.sellers[shop]
+    item = seller["items"][1]["id"]
+    await pair.site.do("item", account=seller["unb"], item=item, specs=["时长:月卡", "时长:年卡"])
+    rules = [{"item_id": item, "spec": spec, "parts": [{"text": "卡"}]} for spec in ("月卡", "时长:季卡")]
+    await pair.one.ok("PUT", f"/cookies/{shop}/deliveries", {"rules": rules})
+    compared = {"时长:月卡": None, "时长:年卡": "unknown_spec", "时长:季卡": "no_such_spec"}
+    for server in (pair.one, pair.two):
+
+        async def is_compared(server: ServerProcess = server) -> bool:
+            found = (await server.ok("GET", f"/cookies/{shop}/deliveries/check"))["items"]
+            return {line["spec"]: line["obstacle"] for line in found if line["item_id"] == item} == compared
+
+        await soon(is_compared, every_seconds=SELDOM)
+    (told,) = (await pair.one.ok("GET", f"/incidents?open=1&cid={shop}"))["items"]
+    assert told["kind"] == "no_such_spec"
