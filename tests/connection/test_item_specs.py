@@ -12,7 +12,7 @@ import pytest
 from connection.counters import opened
 from doors import Door
 from sandboxed import Sandbox
-from shoal.api.routes import compared_items
+from shoal.api.routes import compared_items, delivery_check
 from shoal.orders import item_pages, spec_pages
 from shoal.xianyu import items_on_sale
 from standins import until_told
@@ -209,6 +209,34 @@ async def test_g18_orders_of_a_value_alone_wait_for_their_goods(shop: Shop) -> N
     await shop.door.call("POST", f"/goods/{goods_id}/units", json={"lines": ["MONTH-0001"]})
     waiting = (await shop.door.call("GET", f"/goods/{goods_id}/waiting"))["items"]
     assert [(one["order_id"], one["gets"]) for one in waiting] == [(order_id, 1)]
+
+
+async def test_g18_while_pages_are_being_read_the_check_says_so_and_only_so_many_are_read_at_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_check, "SITE_SECONDS", 0.05)
+    monkeypatch.setattr(spec_pages, "MOST_AT_ONCE", 2)
+    await shop.sandbox.do("fault", account=shop.unb, kind="hold", which="detail")
+    items = list(shop.sandbox.world.sellers[shop.unb].items)
+    assert len(items) == 3
+    for item in items:
+        await shop.sandbox.do("item", account=shop.unb, item=item, specs=SPECS)
+    rules = [{"item_id": item, "spec": SPECS[0], "parts": [{"text": "月"}]} for item in items]
+    await shop.door.call("PUT", ROUTE, json={"rules": rules})
+
+    async def found() -> tuple[int, list[str | None]]:
+        answer = await shop.door.call("GET", f"{ROUTE}/check")
+        return answer["reading"], sorted(line["obstacle"] or "" for line in answer["items"])
+
+    assert await found() == (2, ["not_compared"] * 3)
+    await shop.sandbox.do("fault/release")
+
+    async def compared() -> int:
+        return sum(obstacle != "not_compared" for obstacle in (await found())[1]) // 2
+
+    await until_told(compared, 3)
+    assert await found() == (0, ["", "", "", "unknown_spec", "unknown_spec", "unknown_spec"])
+    assert len(await shop.sandbox.calls("pc.detail", shop.unb)) == 3, "each is read once"
 
 
 async def test_g18_a_rehearsal_of_a_spec_that_the_item_does_not_have_says_so(shop: Shop) -> None:
