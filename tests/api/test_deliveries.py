@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +155,16 @@ async def test_a_rehearsed_purchase_shows_the_messages_and_what_stands_in_the_wa
     assert (await door.call("POST", f"{ROUTE}/try", 422, json={"item_id": "1", "quantity": 0}))[
         "code"
     ] == "invalid_body"
+
+
+async def test_g21_the_example_of_the_page_is_a_list_that_is_taken(door: Door) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    examples = [json.loads(found) for found in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    (example,) = [one for one in examples if "rules" in one and any("item_id" in rule for rule in one["rules"])]
+    await door.call("POST", "/goods", json={"name": "月卡", "kind": "stock"})
+    facts = await door.call("PUT", ROUTE, json=example)
+    assert (facts["added"], facts["changed"]) == (len(example["rules"]), True)
+    for sent, stored in zip(example["rules"], facts["rules"], strict=True):
+        assert {name: stored[name] for name in sent if name != "parts"} == {
+            name: value for name, value in sent.items() if name != "parts"
+        }

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from doors import Door, in_shell, served
+from shoal.accounts.account import Account
 from shoal.clock import now_ms
+from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_page_rows import store_page
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.item_page import ItemPage, SpecPrice
@@ -87,3 +89,20 @@ async def test_the_switches_are_shown_and_switched(door: Door) -> None:
     shop = door.account()
     assert (code, before != said) == (0, True)
     assert (shop.replies, shop.delivery, shop.auto_confirm) == (False, True, True)
+
+
+async def test_g21_the_check_tells_the_item_that_the_next_command_wants(
+    door: Door, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It told the title alone, and ``shoal deliveries try`` takes an item by its id."""
+
+    async def titles(_lists: ItemLists, _account: Account) -> dict[str, str]:
+        return {"1": "自动发货"}
+
+    monkeypatch.setattr(ItemLists, "of", titles)
+    token = await token_of(door)
+    async with served(door) as url:
+        await in_shell(url, token, "deliveries", "put", "shop", str(file))
+        _, said = await in_shell(url, token, "deliveries", "check", "shop")
+    (row,) = [line for line in said.splitlines() if "自动发货" in line]
+    assert row.split()[:2] == ["自动发货", "1"]

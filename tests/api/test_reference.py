@@ -104,3 +104,20 @@ async def test_it_lists_every_route_with_its_body(door: Door) -> None:
     assert bodies["PUT", "/cookies/status"] == "{updates: {name: boolean}}"
     assert bodies["POST", "/keywords-with-item-id/{cid}"] == "{keywords: [{keyword, reply, item_id?}]}"
     assert bodies["GET", "/cookies"] == ""
+
+
+async def test_g21_the_page_names_each_client_that_a_change_may_come_from(door: Door) -> None:
+    """Changes by a token, which have a word of their own, were not named."""
+    session = door.client.headers["Authorization"]
+    console = f"Bearer {await door.server.sessions.open(1, 3600, kind='console')}"
+    token = (await door.call("POST", "/tokens", json={"name": "a", "scope": "operate"}))["token"]
+    callers = [{"Authorization": session}, {"Authorization": f"Bearer {token}"}, {"Authorization": console}]
+    for number, caller in enumerate([*callers, {"Authorization": session, "User-Agent": "shoal/1 (shell)"}]):
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": str(number)}, headers=caller)
+    rows = (await door.call("GET", "/cookies/shop/history", params={"limit": 4}))["items"]
+    clients = {re.sub(r":\d+$", ":ID", row["origin"].split()[0]) for row in rows}
+    assert len(clients) == 4
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    sentence = re.search(r"`origin` is the client and its address: (.*?);", page, re.DOTALL)
+    assert sentence is not None
+    assert set(re.findall(r"`([^`]+)`", sentence[1])) == clients

@@ -217,11 +217,11 @@ async def _switch(url: str | None, account_id: str, values: dict[str, bool]) -> 
 
 
 def _check_table(lines: list[dict[str, Any]]) -> Table:
-    table = _table("item", "spec", "gets")
+    table = _table("item", "id", "spec", "gets")
     for line in lines:
-        shown = printable(line["title"] or line["item_id"])
         style = "" if line["ok"] else "dim" if line["obstacle"] == "not_compared" else "red"
-        table.add_row(Text(shown, style="bold"), printable(line["spec"]), Text(printable(_gets(line)), style))
+        item, gets = Text(printable(line["title"]), style="bold"), Text(printable(_gets(line)), style)
+        table.add_row(item, printable(line["item_id"]), printable(line["spec"]), gets)
     return table
 
 

@@ -136,9 +136,10 @@ def _print_restored(done: Restored, place: Place, *, as_json: bool) -> None:
         }  # fmt: skip
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
+    where = shlex.quote(str(place.data_dir))
     typer.echo(words("cli.backup.restored", at=time_of(done.made_at_ms)))
     if done.kept:
-        typer.echo(words("cli.backup.kept", name=done.kept, where=shlex.quote(str(place.data_dir))))
+        typer.echo(words("cli.backup.kept", name=done.kept, where=where))
     if done.life.orders_to_check or done.life.messages_in_doubt:
         counts = {"orders": done.life.orders_to_check, "messages": done.life.messages_in_doubt}
         typer.echo(words("cli.backup.to_check", **counts))
@@ -146,7 +147,7 @@ def _print_restored(done: Restored, place: Place, *, as_json: bool) -> None:
         typer.echo(words("cli.backup.codes_ended", users=done.life.without_codes))
     if stopped := _goods_to_stop(done, place):
         typer.echo(words("cli.backup.goods_stop", goods=stopped, name=UNITS_FILE, where=place.data_dir))
-    typer.echo(words("cli.backup.ended"))
+    typer.echo(words("cli.backup.ended", where=where))
 
 
 def _goods_to_stop(done: Restored, place: Place) -> int:

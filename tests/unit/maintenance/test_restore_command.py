@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -102,6 +103,22 @@ async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_p
     assert await note_in(data) == "before"
     assert "shoal restore --back shoal.db.before-restore-" in done.stdout
     assert not (data / ".restore").exists()
+
+
+@pytest.mark.slow
+async def test_g21_the_last_sentence_of_a_restore_starts_a_server_on_what_was_restored(
+    data: Path, tmp_path: Path
+) -> None:
+    """Without the directory, ``shoal serve`` opened another, empty one."""
+    secret = tmp_path / "passphrase"
+    secret.write_text(PASSPHRASE)
+    kept = str(tmp_path / "b.shoalbackup")
+    assert (await shoal(data, "backup", "make", kept, "--passphrase-file", str(secret))).returncode == 0
+    asked = ("restore", kept, "--data-dir", str(data), "--passphrase-file", str(secret), "--yes")
+    done = await shoal(tmp_path / "usual", *asked)
+    assert done.returncode == 0, done.stderr
+    words = shlex.split(done.stdout.splitlines()[-1].partition("shoal ")[2])
+    assert words == ["serve", "--data-dir", str(data)]
 
 
 @pytest.mark.slow

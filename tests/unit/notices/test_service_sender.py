@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -242,3 +243,18 @@ async def test_a_process_that_hangs_or_dies_is_replaced_and_what_it_had_begun_is
     os.kill(made.apprise.pid or 0, signal.SIGKILL)
     assert (await task).outcome is Outcome.UNCERTAIN
     assert made.apprise.starts == starts + 1
+
+
+@pytest.mark.parametrize("page", ["notices.md", "notices.en.md"])
+async def test_g21_the_page_names_each_field_that_an_address_of_ones_own_gets(made: Sending, page: str) -> None:
+    """It named three of five."""
+    types = set()
+    for level in Level:
+        assert (await _send(made, "webhook", replace(MESSAGE, level=level))).outcome is Outcome.SENT
+        body = made.services.receivers.notices[-1].body
+        types.add(body["type"])
+    text = (Path(__file__).parents[3] / "docs" / "howto" / page).read_text(encoding="utf-8")
+    told = text.split("{ #address }")[1].split("\n## ")[0]
+    assert set(re.findall(r"`([a-z]+)`", told)) == {*body, *types}
+    assert f"`{body['version']}`" in told
+    assert body["attachments"] == []
