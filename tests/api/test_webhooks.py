@@ -63,6 +63,18 @@ async def test_events_arrive_signed_and_every_call_is_shown(door: Door) -> None:
         assert again.headers["webhook-id"] == second.headers["webhook-id"]
 
 
+async def test_g9_a_receiver_that_checks_signatures_takes_what_is_posted_and_no_other_secret(door: Door) -> None:
+    async with sandbox() as box:
+        made = await _made(door, box)
+        path = f"/webhooks/{made['id']}"
+        await box.post("bot", service="webhook", token=CANARY, secret=made["secret"])
+        assert (await door.call("POST", f"{path}/test"))["status"] == 200
+        await door.server.message_log.store_incoming("shop", [a_message(1)])
+        assert [one.status for one in await _until_received(box, 2)] == [200, 200]
+        await box.post("bot", service="webhook", token=CANARY, secret="whsec_" + "A" * 32)
+        assert (await door.call("POST", f"{path}/test"))["status"] == 401
+
+
 async def test_a_test_shows_what_the_receiver_answers_and_follows_nothing(door: Door) -> None:
     async with sandbox() as box:
         path = f"/webhooks/{(await _made(door, box))['id']}"

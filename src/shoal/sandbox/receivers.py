@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from shoal.sandbox.bodies import Body, Name
-from shoal.sandbox.bot_signatures import BotBody, refusal
+from shoal.sandbox.bot_signatures import Asked, BotBody, refusal
 from shoal.sandbox.clock import wall_ms
 
 KEPT: Final = 50_000
@@ -159,10 +159,11 @@ def _endpoint(at_the_place: str) -> Callable[[Request], Any]:
             receivers.add(service, request, body, 0)
             request.scope["state"]["abort"]()
             return Response()
-        token = request.path_params.get("token") or request.query_params.get("access_token", "")
-        refused = refusal(receivers.secrets, service, token, request.query_params, _read(body), wall_ms() / 1000)
+        named = (*request.path_params.values(), request.query_params.get("access_token", ""))
+        asked = Asked(request.query_params, request.headers, body, _read(body), wall_ms() / 1000)
+        refused = refusal(receivers.secrets.get((service, named[0])), service, asked)
         if refused is not None:
-            answer: Response = JSONResponse(refused)
+            answer: Response = JSONResponse(*refused)
         else:
             answer = _answer(service, fault, {"target": str(request.url), "headers": dict(request.headers)})
         receivers.add(service, request, body, answer.status_code)
