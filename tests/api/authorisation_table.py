@@ -114,11 +114,11 @@ PUT /notification-channels/{channel_id}
 DELETE /notification-channels/{channel_id}
 GET /message-notifications
 DELETE /message-notifications/{notification_id}
-DELETE /message-notifications/account/{cid}
 
 ## who is signed in, about a shop       u      --- y-- -y- y-- --- y-- y-- y-- t   t   t   t   t   t
 GET /message-notifications/{cid} *
 POST /message-notifications/{cid} *
+DELETE /message-notifications/account/{cid} *
 
 ## administrators                       u      y   f   f   f   f   f   f   f   t   t   t   t   t   t
 POST /change-admin-password

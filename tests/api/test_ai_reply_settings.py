@@ -1,4 +1,4 @@
-"""The settings of a model as scripts for the older system know them: no key goes in or out, nothing is called."""
+"""The settings of a model as scripts for the older system know them: no key goes out, nothing is called."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from model_steps import served_model, settings_for
 from shoal.accounts.change_path import Caller
 
 URL = "https://models.example.com/v1"
+FIRST = "https://dashscope.aliyuncs.com/compatible-mode/v1"
 PATH = "/ai-reply-settings/shop"
 
 
@@ -45,7 +46,7 @@ async def shown(door: Door) -> Any:
 
 async def test_a_shop_without_a_model_is_off_and_offers_no_discount(door: Door) -> None:
     assert await shown(door) == {
-        "ai_enabled": False, "model_name": "", "api_key": "", "base_url": "", "max_discount_percent": 0,
+        "ai_enabled": False, "model_name": "qwen-plus", "api_key": "", "base_url": FIRST, "max_discount_percent": 0,
         "max_discount_amount": 0, "max_bargain_rounds": 6, "custom_prompts": "",
     }  # fmt: skip
 
@@ -64,7 +65,7 @@ async def test_a_model_is_on_only_with_a_provider_to_which_its_owner_agreed(door
     await put(door, ai_enabled=True)
     assert door.account().ai_mode == "auto"
     assert await shown(door) == {
-        "ai_enabled": True, "model_name": "m", "api_key": "", "base_url": "https://models.example.com",
+        "ai_enabled": True, "model_name": "m", "api_key": "***", "base_url": "https://models.example.com",
         "max_discount_percent": 0, "max_discount_amount": 0, "max_bargain_rounds": 6, "custom_prompts": "",
     }  # fmt: skip
     await put(door, ai_enabled=False)
@@ -96,7 +97,7 @@ async def test_drafts_stay_drafts_when_a_script_turns_the_model_on(door: Door) -
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        ({"api_key": "sk-canary"}, "old_ai_key"),
+        ({"api_key": "sk-canary"}, "provider_url"),
         ({"max_discount_percent": 10}, "old_ai_discount"),
         ({"max_discount_amount": -1}, "old_ai_discount"),
         ({"max_discount_percent": True}, "invalid_body"),
@@ -135,7 +136,7 @@ async def test_a_provider_of_another_user_is_none_of_this_shop(door: Door) -> No
         await door.server.manager.update_settings(
             "bobs", {"ai_provider_id": 1}, caller=Caller(actor="user:admin", op_id="p")
         )
-        assert (await bob.call("GET", "/ai-reply-settings/bobs"))["base_url"] == ""
+        assert (await bob.call("GET", "/ai-reply-settings/bobs"))["base_url"] == FIRST
         answer = await bob.client.put("/ai-reply-settings/bobs", json={"ai_enabled": True})
         assert (answer.status_code, answer.json()["code"]) == (409, "no_provider")
         assert set(await bob.call("GET", "/ai-reply-settings")) == {"bobs"}
@@ -146,7 +147,7 @@ async def test_a_provider_that_was_removed_is_shown_as_none(door: Door) -> None:
     await put(door, ai_enabled=True, base_url=URL)
     await put(door, ai_enabled=False)
     await door.server.assistant.providers.remove(1, number)
-    assert ((await shown(door))["model_name"], (await shown(door))["base_url"]) == ("", "")
+    assert ((await shown(door))["model_name"], (await shown(door))["base_url"]) == ("qwen-plus", FIRST)
 
 
 async def test_a_trial_asks_the_provider_once_and_says_only_what_passes_every_check(tmp_path: Path) -> None:

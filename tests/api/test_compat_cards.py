@@ -139,7 +139,7 @@ async def test_a_rule_by_keyword_is_a_delivery_rule_of_every_shop(door: Door) ->
     assert (await door.call("DELETE", f"/cards/{other}"))["message"] == "卡券删除成功"
     assert (await door.call("GET", f"/delivery-rules/{row['id']}", 404))["detail"] == "发货规则不存在"
     for body, status, code in (
-        ({**sent, "enabled": False}, 422, "card_rule_off"), ({**sent, "keyword": " "}, 422, "card_keyword_missing"),
+        ({**sent, "keyword": " "}, 422, "card_keyword_missing"),
         ({**sent, "card_id": 999}, 404, "unknown_card"), ({"keyword": "x"}, 422, "invalid_body"),
     ):  # fmt: skip
         assert (await door.call("POST", "/delivery-rules", status, json=body))["code"] == code

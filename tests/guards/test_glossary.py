@@ -98,7 +98,7 @@ def test_no_name_in_the_code_is_a_word_that_tells_nothing_of_its_value() -> None
     assert set(found) == STORED_OR_SENT
 
 
-OLD_WORDS = {"problems.unknown_account/rules", "problems.no_message_notification/account"}
+OLD_WORDS = {"problems.unknown_account/rules"}
 """Sentences of the system that sellers come from, which old scripts may compare."""
 
 

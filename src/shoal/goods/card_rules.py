@@ -19,6 +19,7 @@ class CardRule(msgspec.Struct, frozen=True, kw_only=True):
     keyword: str
     goods_id: int
     count: int
+    enabled: bool = True
 
     def has(self, rule: DeliveryRule) -> bool:
         """Whether a shop's delivery rule is part of this one."""

@@ -92,7 +92,7 @@ class Stock:
 CHANGEABLE: Final = frozenset(
     {"name", "per_message", "low_at", "active", "text", "image_url", "uses_each", "serve_on_restock"}
 )
-"""The fields that an owner may change. Kind and owner stay: units and rules depend on them."""
+"""The fields that an owner may change. The owner stays, and the kind once there was a unit."""
 
 
 def edited(goods: Goods, values: Mapping[str, Any]) -> Goods:
@@ -133,4 +133,4 @@ def _within(field: str, value: int, least: int, most: int) -> None:
 def differences(before: Goods, after: Goods) -> dict[str, tuple[Any, Any]]:
     """Return the changeable fields that differ, with both values."""
     pairs = ((field.name, getattr(before, field.name), getattr(after, field.name)) for field in fields(before))
-    return {name: (old, new) for name, old, new in pairs if name in CHANGEABLE and old != new}
+    return {name: (old, new) for name, old, new in pairs if name in {*CHANGEABLE, "kind"} and old != new}

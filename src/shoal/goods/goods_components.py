@@ -10,6 +10,7 @@ from shoal.errors import StoreError
 from shoal.goods.cards import Cards
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
+from shoal.goods.off_rules import OffRules
 from shoal.goods.order_units import OrderUnits
 from shoal.goods.stock_units import StockUnits
 from shoal.goods.supplier_calls import SupplierCalls
@@ -28,6 +29,7 @@ class GoodsComponents(msgspec.Struct, frozen=True, kw_only=True):
     units: StockUnits
     imports: Imports
     cards: Cards
+    off_rules: OffRules
     suppliers: SupplierSettings
     supplier_units: SupplierUnits
     orders: OrderUnits
@@ -53,6 +55,7 @@ async def open_goods(database: Database, vault: Vault, supplier_units: SupplierU
         units=StockUnits(database, texts),
         imports=imports,
         cards=Cards(database),
+        off_rules=OffRules(database),
         suppliers=SupplierSettings(vault),
         supplier_units=supplier_units,
         orders=OrderUnits(database, texts),

@@ -153,12 +153,13 @@ class GoodsStore:
         *,
         versions: frozenset[int] | None = None,
         supplier: SupplierEdit | None = None,
+        kind: GoodsKind | None = None,
     ) -> Goods:
         """Change fields of goods and return them; with nothing to change they stay as they are.
 
         ``versions``: the goods must have one of these. ``supplier`` edits the settings of the supplier; the history
-        names what it changed, and no value. Raises ``UnknownGoods``, ``InvalidInput`` and
-        ``StaleGeneration``.
+        names what it changed, and no value. ``kind``: of goods that never had a unit; what only the former kind has
+        goes. Raises ``UnknownGoods``, ``InvalidInput``, ``Conflict`` (``card_has_units``) and ``StaleGeneration``.
         """
         now = self._now_ms()
 
@@ -170,13 +171,14 @@ class GoodsStore:
                 return before
             if versions is not None and before.version not in versions:
                 raise StaleGeneration(f"goods {goods_id} are at version {before.version}", id=str(goods_id))
-            after = edited(before, values)
+            was = before if kind is None else _of_kind(connection, before, kind)
+            after = edited(was, values)
             differing = differences(before, after)
-            row = {}
+            row: dict[str, Any] = {} if was is before else {"supplier_sealed": None}
             if supplier is not None:
                 sealed, names = supplier(connection.scalar(_sealed_of(goods_id)))
                 _check_supplier(after, sealed)
-                if names:
+                if names or was is not before:
                     row["supplier_sealed"] = sealed
                     differing[_SUPPLIER] = ("", ", ".join(names))
             if not differing:
@@ -186,7 +188,7 @@ class GoodsStore:
             if "uses_each" in differing:
                 _fit_to_uses(connection, after, now)
             write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
-            if differing.keys() & _OF_LEVEL:
+            if was is not before or differing.keys() & _OF_LEVEL:
                 note_more(connection, goods_id, now)
                 note_fewer(connection, goods_id, now)
             return after
@@ -296,6 +298,15 @@ def _made_by(connection: Connection, owner_id: int, by: By) -> Goods | None:
     )
     row = connection.execute(query).mappings().first()
     return None if row is None else _goods(row)
+
+
+def _of_kind(connection: Connection, one: Goods, kind: GoodsKind) -> Goods:
+    """Return the goods as they are of another kind. Raises ``Conflict`` (``card_has_units``)."""
+    if kind is one.kind:
+        return one
+    if connection.scalar(select(exists().where(units.c.goods_id == one.id))):
+        raise Conflict("the goods have units", code="card_has_units")
+    return replace(one, kind=kind, text="", image_url="", uses_each=None)
 
 
 def _check_supplier(one: Goods, sealed: bytes | None) -> None:

@@ -64,8 +64,9 @@ cards = Table(
     number_column("delay_seconds"),
     text_column("spec_name"),
     text_column("spec_value"),
+    text_column("off_rules"),
 )
-"""What cards of the older system's API say beside their goods."""
+"""What cards of the older system's API say beside their goods. ``off_rules``: JSON, the rules that are off."""
 
 batches = Table(
     "batches",

@@ -3307,9 +3307,9 @@ export interface paths {
         get: operations["get_card"];
         /**
          * Change a card
-         * @description Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
-         *     is sent back as it was shown stays. The delivery rules of the card follow
-         *     what is named; the rest of them stays as it is.
+         * @description Change what is sent. The type changes while the card never had a unit (else 409 `card_has_units`). Lines of
+         *     `data_content` are added, none is taken away. An `api_config` that is sent back as it was shown stays. The delivery
+         *     rules of the card follow what is named; the rest of them stays as it is.
          */
         put: operations["change_card"];
         post?: never;
@@ -3333,7 +3333,8 @@ export interface paths {
         get?: never;
         /**
          * Set the picture of a card
-         * @description Store a picture and let a card send it. Fields that are left out stay.
+         * @description Store a picture and let a card send it. Fields that are left out stay. With the `type` image a card of another
+         *     type becomes one, as by `PUT /cards/{card_id}`.
          */
         put: operations["set_card_picture"];
         post?: never;
@@ -3392,7 +3393,7 @@ export interface paths {
         };
         /**
          * List delivery rules by keyword
-         * @description List the rules by title of the caller's shops, each once, with the cards that they send.
+         * @description List the rules by title of the caller's shops, each once, with the cards that they send. Some may be off.
          */
         get: operations["list_card_rules"];
         put?: never;
@@ -3401,7 +3402,7 @@ export interface paths {
          * @description Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
          *
          *     The spec, the delay and the text are those of the card. All shops get it or none. A shop that is added later has
-         *     no such rule.
+         *     no such rule. One that is not `enabled` is kept, and no shop has it.
          */
         post: operations["add_card_rule"];
         delete?: never;
@@ -3425,7 +3426,8 @@ export interface paths {
         /**
          * Change a delivery rule by keyword
          * @description Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
-         *     the request does not name stays, such as a confirmation that was set in the console.
+         *     the request does not name stays, such as a confirmation that was set in the console. A rule that is not `enabled` is
+         *     taken from each shop and kept as it was there, until it is enabled again.
          */
         put: operations["change_card_rule"];
         post?: never;
@@ -3692,7 +3694,7 @@ export interface paths {
         post?: never;
         /**
          * Let no channel tell about an account
-         * @description Let none of the caller's channels tell about an account any more.
+         * @description Let none of the caller's channels tell about an account any more. The answer is the same when none did.
          */
         delete: operations["remove_message_notifications_of"];
         options?: never;
@@ -3877,8 +3879,9 @@ export interface paths {
          * Change AI reply settings (older system)
          * @description Change the settings of a model. `ai_enabled` sends by itself what passes every check; drafts stay drafts.
          *
-         *     A key is refused: who may be asked, the owner says at `/ai-providers`. A discount other than 0 is refused: set the
-         *     lowest price of each item.
+         *     Only the owner enters a key, by a session: it is kept for the provider at this `base_url` with this model, which is
+         *     added if there is none, as at `/ai-providers`. With `ai_enabled` the owner agrees by that to the host that was
+         *     entered. A discount other than 0 is refused: set the lowest price of each item.
          */
         put: operations["update_ai_reply_settings"];
         post?: never;
@@ -5298,9 +5301,10 @@ export interface components {
         };
         /**
          * AiReplySettings
-         * @description The settings of an account in the words of the older system. There is never a key.
+         * @description The settings of an account in the words of the older system. A key is shown as `***`, or empty without one.
          *
-         *     `base_url` is the host only. The discounts are 0: how low a price may go is said by the lowest price of each item.
+         *     `base_url` is the host only; without a provider it is what the form of the older system begins with, as is
+         *     `model_name`. The discounts are 0: how low a price may go is said by the lowest price of each item.
          * @example {
          *       "ai_enabled": true,
          *       "api_key": "",
@@ -5341,7 +5345,8 @@ export interface components {
         };
         /**
          * AiReplySettingsBody
-         * @description Settings to change; those left out stay. `base_url` and `model_name` choose one of the owner's providers.
+         * @description Settings to change; those left out stay. `base_url` and `model_name` choose one of the owner's providers; with a
+         *     key they make one. `***` leaves the key as it is.
          * @example {
          *       "ai_enabled": true,
          *       "api_key": "",
@@ -6105,6 +6110,8 @@ export interface components {
             spec_name?: string | null;
             /** Spec Value */
             spec_value?: string | null;
+            /** Type */
+            type?: ("text" | "data" | "image" | "api") | null;
         };
         /** Body_upload_image */
         Body_upload_image: {

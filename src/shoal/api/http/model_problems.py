@@ -21,7 +21,7 @@ MODEL_PROBLEMS = (
     Problem("provider_number", 422, ("field", "least", "most"), codes="fields"),
     Problem("provider_consent", 422, ("host",)),
     # ── what the older system does ──
-    Problem("old_ai_key", 422),
+    Problem("old_ai_key", 403),
     Problem("old_ai_discount", 422),
     Problem("old_ai_provider", 409, ("host", "model")),
     # ── runs ──

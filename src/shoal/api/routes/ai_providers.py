@@ -58,7 +58,7 @@ async def add_provider(
     """
     values = _plain(body.model_dump())
     made = await server.assistant.providers.create(me.id, values, op_id=by.op_id, repeats=by.repeats)
-    await _noted(server, me, origin, AuditEvent.PROVIDER_ADDED, made)
+    await note_provider(server, me, origin, AuditEvent.PROVIDER_ADDED, made)
     return await _answered(server, me, response, made)
 
 
@@ -95,7 +95,7 @@ async def change_provider(
         more: dict[str, Any] = {"generation": now.version, "etag": etag(now.version)}
         error.params.update(more, current=jsonable_encoder(shown))
         raise
-    await _noted(server, me, origin, AuditEvent.PROVIDER_CHANGED, after)
+    await note_provider(server, me, origin, AuditEvent.PROVIDER_CHANGED, after)
     return await _answered(server, me, response, after)
 
 
@@ -108,7 +108,7 @@ async def remove_provider(provider_id: ProviderId, server: TheServer, me: Me, or
     Refused while the model of a shop is on with it (`provider_in_use`): a model without a provider would be silent.
     """
     removed = await server.assistant.providers.remove(me.id, provider_id)
-    await _noted(server, me, origin, AuditEvent.PROVIDER_REMOVED, removed)
+    await note_provider(server, me, origin, AuditEvent.PROVIDER_REMOVED, removed)
     return ProviderRemoved(id=removed.id)
 
 
@@ -141,7 +141,8 @@ async def _answered(server: Server, me: User, response: Response, provider: Prov
     return provider_shape(provider, (await _standings(server, me)).get(provider.id, Standing()))
 
 
-async def _noted(server: Server, me: User, origin: str, event: AuditEvent, provider: Provider) -> None:
+async def note_provider(server: Server, me: User, origin: str, event: AuditEvent, provider: Provider) -> None:
+    """Note in the audit log what was done to a provider, and to which host its owner agrees."""
     await server.audit_log.record(
         event,
         actor=actor_of(me),

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field, StrictFloat, StrictInt
 
 from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
 from shoal.accounts.model_settings import MAX_ITEM_FACTS_CHARACTERS, MAX_TURNS, ModelMode
-from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
+from shoal.api.http.caller import AccountToChange, AccountToRead, MaybePrincipal, TheCaller, TheServer, WhoReads
 from shoal.api.http.changes import changed
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
+from shoal.api.routes.ai_providers import note_provider
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.server import Server
 from shoal.assistant.contexts import context_of
 from shoal.assistant.old_prompts import persona_of, prompts_of
 from shoal.assistant.prompt import LONGEST_QUESTION
-from shoal.assistant.providers import Provider, UnknownProvider, checked_base_url, host_of
-from shoal.errors import Conflict, InvalidInput
+from shoal.assistant.providers import MOST_NAME, Provider, UnknownProvider, checked_base_url, host_of
+from shoal.auth.audit_entries import AuditEvent
+from shoal.auth.users import User
+from shoal.errors import Conflict, Forbidden, InvalidInput
+from shoal.logs.redaction import HIDDEN
 from shoal.maintenance.moving.plan_models import fen_of
 
 routes = Routes(tags=["replies"])
@@ -31,6 +37,9 @@ _SAVED: Final = "AI回复设置更新成功"
 _TRIED: Final = "AI回复测试成功"
 _NO_REPLY: Final = "AI没有给出可以发送的回复"
 _LONGEST_TITLE: Final = 200
+_FIRST_MODEL: Final = "qwen-plus"
+_FIRST_URL: Final = "https://dashscope.aliyuncs.com/compatible-mode/v1"
+"""What the older system's form begins with. Without a model it cannot be saved."""
 _EXAMPLE: Final[dict[str, Any]] = {
     "ai_enabled": True, "model_name": "qwen-plus", "api_key": "", "base_url": "https://models.example.com",
     "max_discount_percent": 0, "max_discount_amount": 0, "max_bargain_rounds": 6, "custom_prompts": "说话简短客气",
@@ -38,9 +47,10 @@ _EXAMPLE: Final[dict[str, Any]] = {
 
 
 class AiReplySettings(BaseModel):
-    """The settings of an account in the words of the older system. There is never a key.
+    """The settings of an account in the words of the older system. A key is shown as `***`, or empty without one.
 
-    `base_url` is the host only. The discounts are 0: how low a price may go is said by the lowest price of each item.
+    `base_url` is the host only; without a provider it is what the form of the older system begins with, as is
+    `model_name`. The discounts are 0: how low a price may go is said by the lowest price of each item.
     """
 
     model_config = example(**_EXAMPLE)
@@ -55,7 +65,9 @@ class AiReplySettings(BaseModel):
 
 
 class AiReplySettingsBody(BaseModel):
-    """Settings to change; those left out stay. `base_url` and `model_name` choose one of the owner's providers."""
+    """Settings to change; those left out stay. `base_url` and `model_name` choose one of the owner's providers; with a
+    key they make one. `***` leaves the key as it is.
+    """
 
     model_config = body_example(**_EXAMPLE)
     ai_enabled: bool
@@ -113,16 +125,20 @@ async def get_ai_reply_settings(account: AccountToRead, server: TheServer, respo
 
 @routes.put("/ai-reply-settings/{cid}", summary="Change AI reply settings (older system)", responses=CHANGING_COMPAT)
 async def update_ai_reply_settings(
-    body: AiReplySettingsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+    body: AiReplySettingsBody,
+    account: AccountToChange,
+    server: TheServer,
+    caller: TheCaller,
+    who: MaybePrincipal,
+    response: Response,
 ) -> AiReplySettingsChanged:
     """Change the settings of a model. `ai_enabled` sends by itself what passes every check; drafts stay drafts.
 
-    A key is refused: who may be asked, the owner says at `/ai-providers`. A discount other than 0 is refused: set the
-    lowest price of each item.
+    Only the owner enters a key, by a session: it is kept for the provider at this `base_url` with this model, which is
+    added if there is none, as at `/ai-providers`. With `ai_enabled` the owner agrees by that to the host that was
+    entered. A discount other than 0 is refused: set the lowest price of each item.
     """
     sent = body.model_fields_set
-    if body.api_key:
-        raise InvalidInput("a key is entered with its provider", code="old_ai_key")
     if body.max_discount_percent or body.max_discount_amount:
         raise InvalidInput("an item has a lowest price instead", code="old_ai_discount")
     values: dict[str, Any] = {}
@@ -130,7 +146,12 @@ async def update_ai_reply_settings(
         values["ai_persona"] = persona_of(prompts_of(body.custom_prompts))
     if "max_bargain_rounds" in sent:
         values["ai_turns_per_chat"] = body.max_bargain_rounds
-    chosen = await _chosen(server, account, body)
+    if body.api_key in {"", HIDDEN}:
+        chosen = await _chosen(server, account, body)
+    elif who is None or who.session is None or who.id != account.owner_id:
+        raise Forbidden("only the owner enters a key", code="old_ai_key")
+    else:
+        chosen = await _with_key(server, account, body, who.user, caller)
     if chosen is not None:
         values["ai_provider_id"] = chosen.id
     if not body.ai_enabled:
@@ -175,9 +196,35 @@ async def _chosen(server: Server, account: Account, body: AiReplySettingsBody) -
         for one in await server.assistant.providers.list(account.owner_id)
         if host in {"", one.host} and model in {"", one.model}
     ]
+    if not found and not body.ai_enabled:
+        return None  # the form is sent whole, with what it began with
     if not found:
         raise Conflict("the owner has no such provider", code="old_ai_provider", host=host, model=model)
     return next((one for one in found if one.id == account.ai_provider_id), found[0])
+
+
+async def _with_key(server: Server, account: Account, body: AiReplySettingsBody, me: User, caller: Caller) -> Provider:
+    """Keep the key with the owner's provider that the body names, or with a new one. Raises as its store.
+
+    Who enters a key for a host, and turns the model on, agrees to this host.
+    """
+    store, values = server.assistant.providers, {"key": body.api_key}
+    known = await _chosen(server, account, body.model_copy(update={"ai_enabled": False}))
+    if known is None and not (body.base_url or body.model_name):
+        known = await _provider(server, account, account.ai_provider_id)
+    url = checked_base_url(body.base_url) if body.base_url or known is None else ""
+    if body.ai_enabled:
+        values["consented_host"] = known.host if known is not None else host_of(url)
+    if known is None:
+        values |= {"name": host_of(url)[:MOST_NAME], "base_url": url, "model": body.model_name}
+        kept = await store.create(me.id, values, op_id=caller.op_id, repeats=caller.repeats)
+        await note_provider(server, me, caller.origin, AuditEvent.PROVIDER_ADDED, kept)
+        return kept
+    if urlsplit(url).path:  # what is shown, and comes back, is the host alone
+        values["base_url"] = url
+    kept = await store.change(me.id, known.id, values)
+    await note_provider(server, me, caller.origin, AuditEvent.PROVIDER_CHANGED, kept)
+    return kept
 
 
 async def _provider(server: Server, account: Account, provider_id: int) -> Provider | None:
@@ -191,11 +238,12 @@ async def _provider(server: Server, account: Account, provider_id: int) -> Provi
 
 
 def _shown(account: Account, provider: Provider | None) -> AiReplySettings:
-    host = "" if provider is None else provider.host
+    url = _FIRST_URL if provider is None else provider.host
     return AiReplySettings(
         ai_enabled=account.ai_mode != ModelMode.OFF,
-        model_name="" if provider is None else provider.model,
-        base_url=f"https://{host}" if host and "://" not in host else host,
+        model_name=_FIRST_MODEL if provider is None else provider.model,
+        api_key=HIDDEN if provider is not None and provider.has_key else "",
+        base_url=url if "://" in url else f"https://{url}",
         max_bargain_rounds=account.ai_turns_per_chat,
         custom_prompts=account.ai_persona,
     )

@@ -23,6 +23,7 @@ from shoal.api.schemas.cards import (
     EachPieceBody,
     EachSpecBody,
     Made,
+    TypeShape,
     card_shape,
     shown_api,
 )
@@ -77,12 +78,10 @@ async def get_card(goods: CardToRead, server: TheServer) -> CardShape:
 async def change_card(
     body: CardBody, goods: CardToChange, server: TheServer, by: TheBy, caller: CallerOfShops
 ) -> CardDone:
-    """Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
-    is sent back as it was shown stays. The delivery rules of the card follow
-    what is named; the rest of them stays as it is.
+    """Change what is sent. The type changes while the card never had a unit (else 409 `card_has_units`). Lines of
+    `data_content` are added, none is taken away. An `api_config` that is sent back as it was shown stays. The delivery
+    rules of the card follow what is named; the rest of them stays as it is.
     """
-    if body.type is not None and body.type != type_of(goods):
-        raise InvalidInput("the type of a card stays", code="bad_card_type")
     await _change(server, goods, body, by, caller)
     return CardDone(message=_CHANGED)
 
@@ -102,15 +101,18 @@ async def set_card_picture(
     is_multi_spec: Annotated[bool | None, Form()] = None,
     spec_name: Annotated[Text | None, Form()] = None,
     spec_value: Annotated[Text | None, Form()] = None,
+    type: Annotated[TypeShape | None, Form()] = None,  # noqa: A002  the form's name
 ) -> CardPictureSet:
-    """Store a picture and let a card send it. Fields that are left out stay."""
-    if goods.kind is not GoodsKind.FIXED:
+    """Store a picture and let a card send it. Fields that are left out stay. With the `type` image a card of another
+    type becomes one, as by `PUT /cards/{card_id}`.
+    """
+    if goods.kind is not GoodsKind.FIXED and type != "image":
         raise InvalidInput("only a card with a text or a picture", code="bad_card_type")
     data = await image.read()
     measure(data)
     url = await server.pictures.keep(data)
     body = CardBody(
-        name=name, image_url=url, text_content="", description=description, delay_seconds=delay_seconds,
+        name=name, type="image", image_url=url, text_content="", description=description, delay_seconds=delay_seconds,
         enabled=enabled, is_multi_spec=is_multi_spec, spec_name=spec_name, spec_value=spec_value,
     )  # fmt: skip
     await _change(server, goods, body, by, caller)
@@ -147,19 +149,22 @@ async def match_each_spec(body: EachSpecBody, _: AccountToChange) -> CardDone:
 
 async def _change(server: Server, goods: Goods, body: CardBody, by: By, caller: Caller) -> None:
     before = (await server.goods.cards.of_owner(goods.owner_id)).get(goods.id, Card())
-    card = _card(before, body)
+    card, was = _card(before, body), type_of(goods)
+    kind = was if body.type is None else CardType(body.type)
     values = {
         **({} if body.name is None else {"name": body.name}),
         **({} if body.enabled is None else {"active": body.enabled}),
-        **_content(type_of(goods), body),
+        **(_content(kind, body) if kind is was else _new_content(kind, body)),
     }
     edit = None
-    if body.api_config is not None and goods.kind is GoodsKind.SUPPLIER:
-        supplier = require_supplier(await _supplier(server, goods))
-        if body.api_config != shown_api(supplier):
+    if body.api_config is not None and kind is CardType.API:
+        known = None if kind is not was else require_supplier(await _supplier(server, goods))
+        if known is None or body.api_config != shown_api(known):
             settings = supplier_values(body.api_config)
             edit = lambda sealed: server.goods.suppliers.sealed(sealed, settings, goods.owner_id)  # noqa: E731
-    fresh = await server.goods.store.change(goods.id, values, by, supplier=edit)
+    fresh = await server.goods.store.change(
+        goods.id, values, by, supplier=edit, kind=None if kind is was else KINDS[kind]
+    )
     await remade(server, (goods, before), (fresh, card), caller)
     await server.goods.cards.keep(goods.id, card)  # afterwards: the same request again follows what it says
     await _take_in(server, fresh, body, replace(by, op_id=f"{by.op_id}:units"))
@@ -186,6 +191,15 @@ def _content(kind: CardType, body: CardBody) -> Mapping[str, Any]:
         return {}
     sent = {"text": body.text_content, "image_url": body.image_url}
     return {name: value for name, value in sent.items() if value is not None}
+
+
+def _new_content(kind: CardType, body: CardBody) -> Mapping[str, Any]:
+    """Return the content of goods whose card becomes one of that type. Raises ``InvalidInput``."""
+    if kind is CardType.IMAGE:
+        if not body.image_url:
+            raise InvalidInput("an image has a picture", code="card_picture_missing")
+        return {"text": "", "image_url": body.image_url}
+    return {"text": body.text_content or "", "image_url": ""} if kind is CardType.TEXT else {}
 
 
 async def _take_in(server: Server, goods: Goods, body: CardBody, by: By) -> None:

@@ -24,6 +24,7 @@ from shoal.errors import Conflict, InvalidInput
 from shoal.goods.card_rules import CardRule, card_rules, rule_id
 from shoal.goods.cards import Card
 from shoal.goods.goods import Goods, UnknownGoods
+from shoal.goods.off_rules import OffRule
 
 routes = Routes(tags=["goods"])
 RuleId = Annotated[int, Path(ge=1, le=2**53, description="The id of the rule, from the list.", examples=[163511209731])]
@@ -31,7 +32,7 @@ RuleId = Annotated[int, Path(ge=1, le=2**53, description="The id of the rule, fr
 
 @routes.get("/delivery-rules", summary="List delivery rules by keyword", responses={**READING, **problems(403)})
 async def list_card_rules(server: TheServer, who: WhoListsGoods) -> list[CardRuleShape]:
-    """List the rules by title of the caller's shops, each once, with the cards that they send."""
+    """List the rules by title of the caller's shops, each once, with the cards that they send. Some may be off."""
     return await _shapes(server, who)
 
 
@@ -44,10 +45,10 @@ async def add_card_rule(body: CardRuleBody, server: TheServer, who: WhoAddsGoods
     """Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
 
     The spec, the delay and the text are those of the card. All shops get it or none. A shop that is added later has
-    no such rule.
+    no such rule. One that is not `enabled` is kept, and no shop has it.
     """
     goods, card = await _card_of(server, who, body.card_id)
-    await _put(server, who, body, goods, card, caller)
+    await _set(server, who, body, goods, card, caller=caller, old=None)
     return Made(id=rule_id(body.keyword.strip(), goods.id), message="发货规则创建成功")
 
 
@@ -69,11 +70,12 @@ async def change_card_rule(
     card_rule_id: RuleId, body: CardRuleBody, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops
 ) -> CardDone:
     """Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
-    the request does not name stays, such as a confirmation that was set in the console.
+    the request does not name stays, such as a confirmation that was set in the console. A rule that is not `enabled` is
+    taken from each shop and kept as it was there, until it is enabled again.
     """
-    old = _rule(server, who, card_rule_id, caller)
+    old = await _rule(server, who, card_rule_id, caller)
     goods, card = await _card_of(server, who, body.card_id)
-    await _put(server, who, body, goods, card, caller, instead_of=old)
+    await _set(server, who, body, goods, card, caller=caller, old=old)
     return CardDone(message="发货规则更新成功")
 
 
@@ -82,12 +84,11 @@ async def delete_card_rule(
     card_rule_id: RuleId, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops
 ) -> CardDone:
     """Take a rule by title from each of the caller's shops, from all or none."""
-    old = _rule(server, who, card_rule_id, caller)
+    old = await _rule(server, who, card_rule_id, caller)
     if old is None:
         return CardDone(message="发货规则删除成功")
-    edit = edits.deliveries_instead(old.has, lambda _: [])
-    shops = [one.id for one in _shops(server, who) if any(old.has(rule) for rule in one.deliveries)]
-    await server.manager.update_deliveries_of(dict.fromkeys(shops, edit), caller=caller)
+    await _take(server, who, [old], caller)
+    await server.goods.off_rules.forget(old)
     return CardDone(message="发货规则删除成功")
 
 
@@ -115,6 +116,51 @@ async def remade(server: Server, before: tuple[Goods, Card], after: tuple[Goods,
     await server.manager.update_deliveries_of(dict.fromkeys(shops, edit), caller=caller)
 
 
+async def _set(
+    server: Server,
+    who: Principal,
+    body: CardRuleBody,
+    goods: Goods,
+    card: Card,
+    *,
+    caller: Caller,
+    old: CardRule | None,
+) -> None:
+    """Put a rule on the shops, or keep it off. What is off is kept before it is taken from them, and is forgotten after
+    it is on them: at no moment between is there neither.
+    """
+    keyword = body.keyword.strip()
+    if not keyword:
+        raise InvalidInput("a rule has a keyword", code="card_keyword_missing")
+    new = CardRule(id=rule_id(keyword, goods.id), keyword=keyword, goods_id=goods.id, count=body.delivery_count)
+    off = await server.goods.off_rules.of_owner(who.id)
+    kept = next((off[one.id][1].shops for one in (old, new) if one is not None and one.id in off), {})
+    if body.enabled:
+        await _put(server, who, body, goods, card, caller, instead_of=old, kept=kept)
+    else:
+        gone = [new] if old is None else [new, old]
+        there = {one.id: _values(one, gone) for one in _shops(server, who)}
+        shops = kept | {name: values for name, values in there.items() if values}
+        await server.goods.off_rules.keep(goods.id, OffRule(keyword=keyword, count=body.delivery_count, shops=shops))
+        await _take(server, who, gone, caller)
+    for one in (old, new):
+        if one is not None and one.id in off and (body.enabled or one.id != new.id):
+            await server.goods.off_rules.forget(one)
+
+
+def _values(account: Account, rules: Sequence[CardRule]) -> list[dict[str, Any]]:
+    """Return the values of an account's delivery rules that are part of these."""
+    mine = (rule for rule in account.deliveries if any(one.has(rule) for one in rules))
+    return [delivery_edits.values_of(rule) for rule in mine]
+
+
+async def _take(server: Server, who: Principal, rules: Sequence[CardRule], caller: Caller) -> None:
+    """Take rules from each of the caller's shops, from all or none."""
+    shops = [one.id for one in _shops(server, who) if _values(one, rules)]
+    edit = edits.deliveries_instead(lambda rule: any(one.has(rule) for one in rules), lambda _: [])
+    await server.manager.update_deliveries_of(dict.fromkeys(shops, edit), caller=caller)
+
+
 async def _put(
     server: Server,
     who: Principal,
@@ -123,12 +169,10 @@ async def _put(
     card: Card,
     caller: Caller,
     *,
-    instead_of: CardRule | None = None,
+    instead_of: CardRule | None,
+    kept: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> None:
-    if not body.enabled:
-        raise InvalidInput("a rule that is off is not kept", code="card_rule_off")
-    if not body.keyword.strip():
-        raise InvalidInput("a rule has a keyword", code="card_keyword_missing")
+    """Put a rule on each shop. ``kept``: what it was on each before it was switched off."""
     shops = _shops(server, who)
     if not shops:
         raise Conflict("there is no shop to have the rule", code="no_shop_for_rule")
@@ -143,8 +187,12 @@ async def _put(
     for account in shops:
         if any(rule.place == made.place and not is_old(rule) for rule in account.deliveries):
             raise Conflict("another rule is for the same orders", code="card_rule_exists", id=account.id)
-    edit = edits.deliveries_instead(is_old, lambda rules: _changed(rules, goods, wanted))
-    await server.manager.update_deliveries_of({account.id: edit for account in shops}, caller=caller)
+
+    def edit(account: Account) -> edits.Edit:
+        before = delivery_edits.replaced((), kept.get(account.id, ()))
+        return edits.deliveries_instead(is_old, lambda rules: _changed(rules or before, goods, wanted))
+
+    await server.manager.update_deliveries_of({account.id: edit(account) for account in shops}, caller=caller)
 
 
 def _changed(rules: Sequence[DeliveryRule], goods: Goods, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -166,9 +214,16 @@ async def _card_of(server: Server, who: Principal, card_id: int) -> tuple[Goods,
     return goods, (await server.goods.cards.of_owner(who.id)).get(goods.id, Card())
 
 
-def _rule(server: Server, who: Principal, number: int, caller: Caller) -> CardRule | None:
+async def _rules(server: Server, who: Principal, shops: Sequence[Account]) -> list[CardRule]:
+    """Return the rules of these shops, and those that are off."""
+    on = card_rules(shops)
+    off = await server.goods.off_rules.of_owner(who.id)
+    return [*on, *(listed for number, (listed, _) in off.items() if all(one.id != number for one in on))]
+
+
+async def _rule(server: Server, who: Principal, number: int, caller: Caller) -> CardRule | None:
     """Return a rule; ``None`` when an earlier try of the same request put it away."""
-    found = next((one for one in card_rules(_shops(server, who)) if one.id == number), None)
+    found = next((one for one in await _rules(server, who, _shops(server, who)) if one.id == number), None)
     if found is None and not caller.repeats:
         raise UnknownGoods(code="unknown_card_rule")
     return found
@@ -183,5 +238,5 @@ async def _shapes(server: Server, who: Principal) -> list[CardRuleShape]:
     shops = [one for one in server.authorization.accounts_of(who) if one.owner_id == who.id]
     goods = {one.id: one for one in await server.goods.store.list(who.id)}
     kept = await server.goods.cards.of_owner(who.id)
-    rules = [rule for rule in card_rules(shops) if rule.goods_id in goods]
+    rules = [rule for rule in await _rules(server, who, shops) if rule.goods_id in goods]
     return [card_rule_shape(rule, goods[rule.goods_id], kept.get(rule.goods_id, Card())) for rule in rules]

@@ -174,7 +174,7 @@ def card_rule_shape(rule: CardRule, goods: Goods, card: Card) -> CardRuleShape:
         keyword=rule.keyword,
         card_id=rule.goods_id,
         delivery_count=rule.count,
-        enabled=True,
+        enabled=rule.enabled,
         description="",
         delivery_times=0,
         card_name=goods.name,
