@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 
@@ -45,7 +45,9 @@ class Shop:
             messages=(PlannedMessage(text="您好"), *each),
         )  # fmt: skip
 
-    async def begin(self, order_id: str, count: int = 2, account_id: str = "shop") -> Begun:
+    async def begin(
+        self, order_id: str, count: int = 2, account_id: str = "shop", *, may: Callable[[], bool] = lambda: True
+    ) -> Begun:
         """Begin a delivery, or go on with one."""
         found = await self.delivery(order_id, account_id)
         delivery = found if found is not None and found.state.goes_on else self.planned(order_id, count)
@@ -57,7 +59,7 @@ class Shop:
             for part, one in enumerate(delivery.messages)
             if part >= delivery.arrived
         ]  # fmt: skip
-        return await self.book.deliveries.begin(account_id, delivery, rows, lambda: True)
+        return await self.book.deliveries.begin(account_id, delivery, rows, may)
 
     async def delivery(self, order_id: str, account_id: str = "shop") -> Delivery | None:
         """The delivery of an order."""

@@ -18,6 +18,7 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
 from shoal.orders.delivery_rows import Delivery, DeliveryState
+from shoal.orders.delivery_store import Begun
 from shoal.orders.order_store import Action, ActionState
 from shoal.orders.planned_messages import PlannedMessage
 from shoal.storage.database import Database
@@ -45,6 +46,23 @@ async def test_one_of_many_begins_and_binds_the_units_with_its_messages(shop: Sh
     ]
     assert await states_of(shop.database, shop.goods.id) == {"free": 2, "held": 2}
     assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.INTENDED
+
+
+async def test_g17_nothing_is_bound_or_begun_when_it_may_not_be_any_more(shop: Shop) -> None:
+    """It is asked in the transaction itself: the switch may be turned off while the writer had other work."""
+    await paid(shop.book)
+    asked: list[int] = []
+
+    def may() -> bool:
+        asked.append(1)
+        return False
+
+    assert await shop.begin("o1", may=may) == Begun()
+    assert asked
+    assert await states_of(shop.database, shop.goods.id) == {"free": 4}
+    assert (await shop.units("o1"), await shop.delivery("o1")) == ([], None)
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.PENDING
+    assert len((await shop.begin("o1")).sendings) == 3
 
 
 async def test_orders_that_race_for_the_last_units_get_all_or_none(shop: Shop) -> None:

@@ -241,6 +241,27 @@ async def test_a_user_who_is_deactivated_gets_nothing(poster: Poster) -> None:
     assert poster.receiver.calls == []
 
 
+async def test_g17_a_user_who_is_leaving_gets_nothing_more(poster: Poster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shops of one who leaves are stopped one after another, and what happens then concerns the user no more."""
+    await poster.webhook(kinds=["message"])
+    await _said(poster, *(f"a{place}" for place in range(PAGE + 1)))
+    leaves = users.update().where(users.c.id == 1).values(leaving=True)
+    post = poster.receiver.post
+
+    async def leaves_meanwhile(*values: Any) -> Called:
+        await poster.database.write(lambda connection: connection.execute(leaves).rowcount)
+        return await post(*values)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(poster.receiver, "post", leaves_meanwhile)
+        await poster.now()
+    arrived = list(poster.receiver.arrived)
+    assert f"a{PAGE}" not in arrived, "the next page is not posted"
+    await _said(poster, "b1")
+    await poster.now()
+    assert poster.receiver.arrived == arrived
+
+
 async def test_one_whose_address_does_not_open_waits_without_a_defect_until_it_gets_another(poster: Poster) -> None:
     number, other = await poster.webhook(kinds=["message"]), await poster.webhook(kinds=["message"])
     secret = (await poster.store.target(1, number)).secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select, update
@@ -25,6 +26,7 @@ from goods_steps import states_of
 from shoal.clock import now_ms
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
+from shoal.orders.delivery_store import Begun, DeliveryStore
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.order_tables import order_actions
 from standins import until
@@ -256,6 +258,23 @@ async def test_the_switch_turned_off_between_two_messages_leaves_the_rest_to_the
     await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
     await came_to(shop, Action.CONFIRM, ActionState.FAILED)
     assert shop.site.said == [f"码 {CODES[0]}", f"码 {CODES[1]}"]
+
+
+async def test_g17_the_switch_turned_off_in_the_last_moment_binds_no_unit(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = DeliveryStore.begin
+
+    async def after_the_switch(store: DeliveryStore, *given: Any) -> Begun:
+        await shop.set(delivery=False)
+        return await begin(store, *given)
+
+    monkeypatch.setattr(DeliveryStore, "begin", after_the_switch)
+    await paid(shop, quantity="2")
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert (order.problem, await bound(shop)) == ("delivery_off", [])
+    assert shop.site.said == []
 
 
 async def test_actions_of_before_have_no_time(shop: OneShop) -> None:
