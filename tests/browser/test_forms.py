@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from browser.axe import findings
-from browser.conftest import Console, WiredConsole, answering, intercept
+from browser.conftest import PASSWORD, Console, WiredConsole, answering, intercept
 from standins import until
 
 RULES = "/console/accounts/afu/rules"
@@ -244,3 +244,57 @@ async def test_g20_a_cookie_looks_right_until_the_site_has_taken_it(wired: Wired
     await add(living)
     await expect(page.locator("[data-test=toast]").last).to_contain_text("已添加店铺，已连接闲鱼")
     await expect(page.locator("dialog[open]")).to_contain_text("常见问题")
+
+
+async def test_g20_a_session_that_ends_takes_nothing_of_a_half_filled_form_along(console: Console) -> None:
+    """A session of the console ends a day after its sign-in, in the middle of whatever is written then."""
+    await console.door.call("POST", "/users", json={"username": "bob", "password": PASSWORD, "role": "owner"})
+    page = await console.page(RULES)
+    words, sign_in = page.locator("[name=words]"), page.locator("[data-test=sign-in-again]")
+    await page.locator("[data-test=add-rule]").click()
+    await words.fill("包邮")
+    await console.door.server.sessions.end_all(1)
+    await expect(sign_in).to_be_visible()
+    await expect(sign_in).to_contain_text("登录已过期")
+    assert await findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await expect(sign_in).to_be_visible()
+    await sign_in.locator("[name=username]").fill("admin")
+    await sign_in.locator("[name=password]").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(sign_in).to_have_count(0)
+    await expect(words).to_have_value("包邮")
+    await page.locator("[data-test=line].live").wait_for()
+    await page.locator("[name=part-0]").fill("包的")
+    await page.locator("[data-test=save-rule]").click()
+    await until(lambda: [rule.keyword for rule in console.door.account("afu").keywords] == ["包邮"])
+
+    await page.locator("[data-test=add-rule]").click()
+    await words.fill("底价")
+    await console.door.server.sessions.end_all(1)
+    await sign_in.locator("[name=username]").fill("bob")  # somebody else finds nothing of it
+    await sign_in.locator("[name=password]").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{console.url}/console/")
+    await expect(page.locator("dialog[open]")).to_have_count(0)
+
+    await page.locator("aside nav a[href$='/stock']").click()  # nothing is written: the page of the sign-in
+    await page.locator("[data-test=add-goods]").wait_for()
+    await console.door.server.sessions.end_all(2)
+    await expect(page).to_have_url(f"{console.url}/console/login?next=/stock")
+
+
+async def test_g20_what_is_typed_in_a_row_and_refused_stands_in_the_form(console: Console) -> None:
+    """The row closed before the answer came, and what was typed in it was gone."""
+    await console.door.call("POST", "/cookies/afu/rules", json={"words": ["包邮"], "parts": [{"text": "包的"}]})
+    page = await console.page(RULES)
+    await page.locator("[data-rule]").get_by_role("button", name="修改回复").click()
+    await page.locator("[data-rule] textarea").fill("好" * 4_001)
+    await expect(page.locator("[data-rule] [data-test=limit]")).to_contain_text("超出 1 个字")
+    await page.keyboard.press("Control+Enter")
+    box = page.locator("dialog[open] [name=part-0]")
+    await expect(box).to_have_value("好" * 4_001)
+    await box.fill("好的")
+    await page.locator("[data-test=save-rule]").click()
+    await until(lambda: [rule.reply for rule in console.door.account("afu").keywords] == ["好的"])

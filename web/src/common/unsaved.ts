@@ -40,6 +40,12 @@ export async function mayLeave(step: Step): Promise<boolean> {
   return [...open].reverse().every((one) => one.mayLeave(step))
 }
 
+/** Give up all that is half-written: who wrote it is not the one who is here now. */
+export function dropUnsaved(): void {
+  open.length = 0
+  window.removeEventListener('beforeunload', warn)
+}
+
 /** Ask before a form that stands in a page is left with something in it. */
 export function useUnsaved(isDirty: () => boolean): void {
   onScopeDispose(

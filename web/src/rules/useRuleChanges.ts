@@ -7,7 +7,7 @@ import { useToasts } from '../common/toasts'
 import type { Culprit } from '../common/ui/ConflictNote.vue'
 import { t } from '../i18n'
 import { differences, fieldNames } from './ruleLists'
-import { isOfItems, moved, nameOfRule, type RuleValues } from './rules'
+import { isOfItems, moved, nameOfRule, type RuleValues, valuesOf } from './rules'
 import { lastEditor, type Rules, rulesNow } from './store'
 
 /** A change that could not be made because somebody else was faster: what they did, and how to make it all the same. */
@@ -20,8 +20,12 @@ interface Clash {
 
 type Facts = { changed: boolean; rev: number } & Parameters<ReturnType<typeof useChanges>['undoing']>[0]
 
-/** `removed` gets the deleted rules. */
-export function useRuleChanges(account: () => Account, store: Rules, removed: (ids: string[]) => void) {
+/** `removed` gets the deleted rules, `refused` a rule with what was typed in its row and could not be stored. */
+export function useRuleChanges(
+  account: () => Account,
+  store: Rules,
+  { removed, refused }: { removed: (ids: string[]) => void; refused: (rule: Rule, typed: RuleValues) => void },
+) {
   const changes = useChanges()
   const toasts = useToasts()
   const all = computed(() => store.rules.value ?? [])
@@ -90,12 +94,16 @@ export function useRuleChanges(account: () => Account, store: Rules, removed: (i
       }),
       () => patch(rule, values),
     )
+  async function type(rule: Rule, values: Partial<RuleValues>): Promise<void> {
+    const isDone = await patch(rule, values)
+    if (!isDone && !clashing.value && find(rule.id)) refused(rule, { ...valuesOf(rule), ...values })
+  }
   const setWords = (rule: Rule, text: string): void => {
     const list = text.split('\n').filter((word) => word.trim())
     if (!list.length) return
-    void patch(rule, { words: rule.match_mode === 'regex' ? list : list.map((word) => word.trim()) })
+    void type(rule, { words: rule.match_mode === 'regex' ? list : list.map((word) => word.trim()) })
   }
-  const setReply = (rule: Rule, text: string): void => void patch(rule, { parts: [{ text, image_url: '' }] })
+  const setReply = (rule: Rule, text: string): void => void type(rule, { parts: [{ text, image_url: '' }] })
   const still = (list: Rule[]): Rule[] => list.filter((rule) => find(rule.id))
   async function setActive(list: Rule[], active: boolean): Promise<void> {
     if (!list.length) return
