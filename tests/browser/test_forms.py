@@ -38,6 +38,10 @@ async def test_g20_a_text_above_its_length_is_told_while_it_is_typed(console: Co
     await until(lambda: [len(rule.reply) for rule in console.door.account("afu").keywords] == [4_000])
 
 
+PRESSED = """navigator.serviceWorker.dispatchEvent(new MessageEvent('message', {
+  data: {type: 'open', page: '/console/stock'},
+}))"""
+"""As when a notice on the desk is pressed."""
 IN_SIGHT = """([field, foot]) => {
   const box = element => element.getBoundingClientRect()
   const [told, button, at] = [
@@ -143,6 +147,16 @@ async def test_g20_what_is_half_filled_is_not_lost_by_esc_a_tap_beside_it_back_o
     await page.go_back()
     await page.locator("[data-test=discard]").click()
     await expect(dialog).to_have_count(0)
+    await expect(page).to_have_url(f"{console.url}{RULES}")
+    await page.locator("[data-test=add-rule]").click()
+    await words.fill("包邮")
+    await page.evaluate(PRESSED)
+    await kept()
+    await page.evaluate(PRESSED)
+    await page.locator("[data-test=discard]").click()
+    await expect(page).to_have_url(f"{console.url}/console/stock")
+    await page.go_back()
+    await expect(page).to_have_url(f"{console.url}{RULES}")
     await page.go_back()
     await expect(page).to_have_url(f"{console.url}/console/accounts/afu")
 

@@ -117,7 +117,7 @@ router.options.history.listen(() => {
   isBack = true
 })
 router.beforeEach(async (to, from) => {
-  const step = { isBack, isSamePage: to.path === from.path }
+  const step = { isBack, isSamePage: to.path === from.path, again: () => void router.push(to) }
   isBack = false
   return to.name === 'login' || (await mayLeave(step))
 })

@@ -1,6 +1,7 @@
 /** The pictures that wait in each chat to be sent. They last as long as the page, each for the user who chose it. */
 import { reactive } from 'vue'
 import { why } from '../common/api'
+import { opened } from '../common/unsaved'
 import { t } from '../i18n'
 import { writer } from './drafts'
 import { MOST_PICTURES, objection, type Picked } from './picked'
@@ -15,9 +16,15 @@ const chatKey = (account: string, chat: string): string => `${writer()}/${accoun
 export const picturesOf = (account: string, chat: string): readonly Picked[] =>
   waiting.get(chatKey(account, chat)) ?? []
 
+/** Other pages of the console keep them; the browser asks before it leaves the console. */
+const left = { isDirty: () => [...waiting.keys()].some((key) => key.startsWith(`${writer()}/`)), mayLeave: () => true }
+let forget = (): void => {}
+
 function put(key: string, pictures: Picked[]): void {
   if (pictures.length) waiting.set(key, pictures)
   else waiting.delete(key)
+  forget()
+  if (waiting.size) forget = opened(left)
 }
 
 /** Take files into a chat, in their order, and begin to upload them; answers with why some were not taken. */

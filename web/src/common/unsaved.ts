@@ -2,10 +2,12 @@
 import { nextTick, onScopeDispose } from 'vue'
 import { t } from '../i18n'
 
-/** A step to another address: `isBack` by the browser's own buttons, `isSamePage` to another part of the same page. */
+/** A step to another address: `isBack` by the browser's own buttons, `isSamePage` to another part of the same page. `again`
+ * makes it once more. */
 export interface Step {
   isBack: boolean
   isSamePage: boolean
+  again: () => void
 }
 
 interface Open {

@@ -24,6 +24,8 @@ export function useGuard(dialog: Ref<HTMLDialogElement | undefined>, show: Ref<b
   let before = ''
   let forget = (): void => {}
   let place: Element | null = null
+  /** Where somebody wanted to go when the question came up. */
+  let onward = (): void => {}
 
   function loss(): string {
     for (const one of losses) if (one()) return one()
@@ -38,6 +40,7 @@ export function useGuard(dialog: Ref<HTMLDialogElement | undefined>, show: Ref<b
       mayLeave: (step) => {
         if (!step.isBack && !loss()) return true
         if (!asked.value) close()
+        if (!step.isBack) onward = step.again
         return false
       },
     })
@@ -65,10 +68,18 @@ export function useGuard(dialog: Ref<HTMLDialogElement | undefined>, show: Ref<b
     void nextTick().then(() => dialog.value?.querySelector<HTMLElement>('[data-test=keep-on]')?.focus())
   }
 
+  /** Close it all the same, and go where that was asked for. */
+  function discard(): void {
+    show.value = false
+    void nextTick().then(onward)
+    onward = () => {}
+  }
+
   function stay(): void {
     asked.value = ''
+    onward = () => {}
     if (place instanceof HTMLElement && dialog.value?.contains(place)) place.focus()
   }
 
-  return { asked, begin, end, close, stay }
+  return { asked, begin, end, close, discard, stay }
 }
