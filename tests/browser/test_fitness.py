@@ -159,6 +159,7 @@ async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, s
     await page.locator("[data-test=verdict]").wait_for()
     assert await findings(page) == []
     await page.keyboard.press("Escape")
+    await page.locator("[data-test=discard]").click()
     await page.get_by_label("选择全部显示的店铺").click()
     await page.locator("[data-test=batch-off]").click()
     await page.locator("[data-outcome]").first.wait_for()
@@ -170,6 +171,7 @@ async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, s
     await page.locator("[data-outcome]").first.wait_for()
     assert await findings(page) == []
     await page.keyboard.press("Escape")
+    await page.locator("[data-test=discard]").click()
     await page.locator("[data-test=add]").click()
     await page.locator("[data-test=show-code]").wait_for()
     assert await findings(page) == []
