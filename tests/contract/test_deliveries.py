@@ -155,7 +155,7 @@ async def test_what_was_on_its_way_is_uncertain_and_its_units_go_to_nobody_else(
     await shop.outbox.begin(begun.sendings[1])
     assert [one.id for one in await shop.outbox.interrupted("shop")] == [begun.sendings[1].id]
     assert [one.action for one in await shop.book.interrupted("shop")] == [Action.PAID_MESSAGE]
-    assert [state for _, state in await shop.units("o1")] == ["out", "out"]
+    assert [state for _, state in await shop.units("o1")] == ["out", "held"]
     assert await shop.book.interrupted("shop") == []
     assert await action_state(shop.book, "shop", "o1", Action.CONFIRM) is None
     claimed = await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[0]}", "1")
@@ -184,9 +184,49 @@ async def test_an_order_that_ends_after_a_unit_left_keeps_all_and_says_so(shop: 
     await shop.arrived(begun.sendings[:2])
     await shop.book.interrupted("shop")
     order = await told(shop.book, status)
-    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "out": 2}
+    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "held": 1, "out": 1}
     assert order.problem == ("refund_asked" if status == "refunding" else "delivery_partly")
     assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.FAILED
+
+
+async def test_g3_only_units_that_may_have_left_are_out_and_their_order_tells_it(shop: Shop) -> None:
+    """Died while the second of three units was on its way: the first arrived, the third never left."""
+    await paid(shop.book)
+    begun = await shop.begin("o1", 3)
+    await shop.arrived(begun.sendings[:2])
+    await shop.outbox.begin(begun.sendings[2])
+    await shop.outbox.interrupted("shop")
+    await shop.book.interrupted("shop")
+    assert [state for _, state in await shop.units("o1")] == ["out", "out", "held"]
+    order = await told(shop.book, "pending_ship")
+    assert order.problem == "message_uncertain"
+    assert await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[1]}", "1")
+    assert await shop.book.follow_outbox("shop", "o1")  # it goes on: what is out is what its buyer has
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.PENDING
+    assert [state for _, state in await shop.units("o1")] == ["out", "out", "held"]
+    order = await told(shop.book, "cancelled")
+    assert (order.problem, [state for _, state in await shop.units("o1")]) == (
+        "delivery_partly",
+        ["out", "out", "held"],
+    )
+
+
+async def test_g3_an_order_that_is_cancelled_while_its_unit_may_have_left_tells_it_until_its_owner_settles_it(
+    shop: Shop,
+) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1", 1)
+    await shop.arrived(begun.sendings[:1])
+    await shop.outbox.begin(begun.sendings[1])
+    await shop.outbox.interrupted("shop")
+    await shop.book.interrupted("shop")
+    order = await told(shop.book, "cancelled")
+    assert (order.problem, await shop.units("o1")) == ("message_uncertain", [(1, "out")])
+    settled = (Action.PAID_MESSAGE, ActionState.NOT_NEEDED)
+    assert await shop.book.owner_settles("shop", "o1", *settled, actor="user:ann")
+    after = await shop.book.order("shop", "o1")
+    assert after is not None
+    assert after.problem == ""
 
 
 async def test_a_shop_that_is_added_again_goes_on_with_the_same_units(shop: Shop, manager: DBManager) -> None:

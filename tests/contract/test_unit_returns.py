@@ -104,7 +104,7 @@ async def test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_
 ) -> None:
     units = await begun_and(shop, SendOutcome.UNCERTAIN, after=1)
     assert await refused(shop, units[0]) == "units_may_have_arrived"
-    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "out": 2}
+    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "held": 1, "out": 1}
     assert list(await back(shop, units[0], never_arrived=True)) == units
     assert await states_of(shop.database, shop.goods.id) == {"free": 4}
     await GoodsStore(shop.database).change(shop.goods.id, {"low_at": 3}, by())

@@ -167,7 +167,7 @@ def drop_waiting(connection: Connection, account_id: str, order_id: str, reason:
 def settle_delivery(
     connection: Connection, delivery: Delivery, progress: Progress, state: ActionState, detail: str, now_ms: int
 ) -> None:
-    """Store how far a delivery has come. The units of what arrived are out, and all of them when that is uncertain."""
+    """Store how far a delivery has come. The units of what arrived are out, and of what may have; others stay held."""
     after = {
         ActionState.DONE: DeliveryState.DONE,
         ActionState.UNCERTAIN: DeliveryState.UNCERTAIN,
@@ -178,8 +178,11 @@ def settle_delivery(
     _update(connection, delivery, state=after.value, why=detail, arrived=progress.arrived, settled_at_ms=settled)
     if not delivery.wanted:
         return
-    is_over = state in {ActionState.DONE, ActionState.UNCERTAIN}
-    gone = None if is_over else numbers_of(delivery.messages[: progress.arrived])
+    is_unknown = state is ActionState.UNCERTAIN and progress.outcome is None  # its messages are gone
+    if state is ActionState.DONE or is_unknown:
+        gone = None
+    else:
+        gone = numbers_of(delivery.messages[: progress.arrived + int(state is ActionState.UNCERTAIN)])
     if gone is None or gone:
         units_went_out(connection, delivery.unb, delivery.order_id, By(actor=AUTO, at_ms=now_ms), only=gone)
 
@@ -218,7 +221,7 @@ def let_go(connection: Connection, account_id: str, order_id: str, why: str, now
     """End a delivery that nothing sends now. Return whether a part of it has left.
 
     Its units are free again when none has left, but for those that a person revealed; otherwise all of them are this
-    order's.
+    order's: those that may have left are out, the others stay held, and a person may give them back.
     """
     delivery = read_delivery(connection, account_id, order_id)
     by = By(actor=actor, at_ms=now_ms)
@@ -227,12 +230,13 @@ def let_go(connection: Connection, account_id: str, order_id: str, why: str, now
     if delivery is None or delivery.state in {DeliveryState.DONE, DeliveryState.RELEASED}:
         return False
     drop_waiting(connection, account_id, order_id, why, now_ms)
-    have_left = bool(delivery.wanted) and _has_units_left(connection, account_id, delivery)
-    if have_left:
-        units_went_out(connection, delivery.unb, order_id, by)
-    elif delivery.wanted:
+    left = _left(connection, account_id, delivery) if delivery.wanted else frozenset()
+    have_left = bool(left) or _are_out(connection, delivery)
+    if left:
+        units_went_out(connection, delivery.unb, order_id, by, only=left)
+    elif delivery.wanted and not have_left:
         release_units(connection, delivery.unb, order_id, by, reason=why)
-        have_left = any(one.state == OUT for one in units_of_order(connection, delivery.unb, order_id))
+        have_left = _are_out(connection, delivery)
     is_partly = have_left or delivery.arrived > 0
     state = DeliveryState.PARTLY if is_partly else DeliveryState.RELEASED
     _update(connection, delivery, state=state.value, why=why, settled_at_ms=now_ms)
@@ -249,17 +253,20 @@ def _unb_of(connection: Connection, account_id: str) -> str:
     return connection.scalar(select(accounts.c.unb).where(accounts.c.id == account_id)) or ""
 
 
-def _has_units_left(connection: Connection, account_id: str, delivery: Delivery) -> bool:
-    """Return whether a message with units left, or may have left."""
-    if numbers_of(delivery.messages[: delivery.arrived]):
-        return True
-    if any(one.state == OUT for one in units_of_order(connection, delivery.unb, delivery.order_id)):
-        return True
+def _left(connection: Connection, account_id: str, delivery: Delivery) -> frozenset[int]:
+    """Return the numbers of the units in messages that arrived, or may have."""
     last = _outcomes(connection, account_id, delivery.order_id)
-    return any(
-        message.count and last.get(place, (None, ""))[0] in _MAY_HAVE_LEFT
-        for place, message in enumerate(delivery.messages)
+    return numbers_of(
+        [
+            message
+            for place, message in enumerate(delivery.messages)
+            if place < delivery.arrived or last.get(place, (None, ""))[0] in _MAY_HAVE_LEFT
+        ]
     )
+
+
+def _are_out(connection: Connection, delivery: Delivery) -> bool:
+    return any(one.state == OUT for one in units_of_order(connection, delivery.unb, delivery.order_id))
 
 
 def numbers_of(messages: Sequence[PlannedMessage]) -> frozenset[int]:

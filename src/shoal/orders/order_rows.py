@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import and_, func, select, update
 
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.action_rows import ActionRows
@@ -14,6 +14,7 @@ from shoal.orders.delivery_rows import (
     AUTO,
     GIVEN_BACK,
     Delivery,
+    DeliveryState,
     Progress,
     doubt_given_back,
     drop_waiting,
@@ -24,6 +25,7 @@ from shoal.orders.delivery_rows import (
     read_delivery,
     settle_delivery,
 )
+from shoal.orders.one_text import why_too_little
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why, reason_of
 from shoal.orders.order_incidents import note_problem
 from shoal.orders.order_records import Order, OrderUpdate, Received, order_of
@@ -223,7 +225,10 @@ class OrderRow(ActionRows):
         order = order_of(row)
         actions = {order_action.action: order_action for order_action in self.order_actions()}
         since = None if actions or order.status != OrderStatus.GROUP_PENDING else self._group_since_ms()
-        found = problem_of(order.status, actions, now_ms=self.now_ms, one_text=order.one_text, group_since_ms=since)
+        found = problem_of(
+            order.status, actions, now_ms=self.now_ms, one_text=order.one_text, group_since_ms=since,
+            has_units=order.status == OrderStatus.CANCELLED and self._has_units(),
+        )  # fmt: skip
         problem = str(found or "")
         if problem == order.problem:
             return order
@@ -231,6 +236,10 @@ class OrderRow(ActionRows):
         self.connection.execute(update(orders).where(self._me).values(**values))
         note_problem(self.connection, order, problem, reason_of(tuple(actions.values())), self.now_ms)
         return order_of({**row, **values})
+
+    def _has_units(self) -> bool:
+        delivery = read_delivery(self.connection, self.account_id, self.order_id)
+        return delivery is not None and delivery.wanted > 0 and delivery.state is not DeliveryState.RELEASED
 
     def _group_since_ms(self) -> int | None:
         """Return when the order was first known to wait at a group price."""
@@ -274,7 +283,7 @@ class OrderRow(ActionRows):
         if sent is None or sent.state is not ActionState.DONE or sent.detail == Why.BY_OWNER:
             return
         row = self.connection.execute(select(orders).where(self._me)).mappings().one()
-        why = _why_too_little(self.connection, order_of(row))
+        why = why_too_little(self.connection, order_of(row))
         delivery = read_delivery(self.connection, self.account_id, self.order_id) if why else None
         if why and (delivery is None or not delivery.wanted):  # otherwise so many units were sent as were bought
             self.connection.execute(update(orders).where(self._me).values(one_text=why))
@@ -376,21 +385,3 @@ def _state_of(progress: Progress, *, goes_on: bool) -> tuple[ActionState, str]:
     if progress.arrived and progress.reason in _LEFT_OUT:
         return ActionState.FAILED, Why.DELIVERY_PARTLY
     return ActionState.PENDING, ""
-
-
-def _why_too_little(connection: Connection, order: Order) -> str:
-    """Return why the one text that was sent may be too little: ``pieces`` for several of them, ``specs`` for an item
-    that is sold in several; empty: it is enough.
-
-    An order whose page was not read yet says neither.
-    """
-    if order.quantity.isdigit() and int(order.quantity) > 1:
-        return "pieces"
-    if not order.item_id or not order.spec_value:
-        return ""
-    in_another_spec = select(orders.c.order_id).where(
-        orders.c.account_id == order.account_id,
-        orders.c.item_id == order.item_id,
-        orders.c.spec_value.not_in(["", order.spec_value]),
-    )
-    return "specs" if connection.scalar(in_another_spec.limit(1)) is not None else ""

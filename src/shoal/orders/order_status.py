@@ -185,17 +185,19 @@ def problem_of(
     *,
     now_ms: int = 0,
     one_text: str = "",
+    has_units: bool = False,
     group_since_ms: int | None = None,
 ) -> OrderProblem | None:
     """Return what the owner must look at, by the order's status and its actions (by name).
 
     ``one_text``: why the text that was sent may be too little, while the owner has not seen that. ``group_since_ms``:
-    since when the order is known to be at a group price that waits.
+    since when the order is known to be at a group price that waits. ``has_units``: units of goods are bound to it.
     """
     paid = order_actions.get(Action.PAID_MESSAGE)
     is_partly = paid is not None and paid.state is ActionState.FAILED and paid.detail == Why.DELIVERY_PARTLY
     if status == OrderStatus.CANCELLED:
-        return OrderProblem.DELIVERY_PARTLY if is_partly else None
+        is_uncertain = has_units and paid is not None and paid.state is ActionState.UNCERTAIN
+        return OrderProblem.DELIVERY_PARTLY if is_partly else OrderProblem.MESSAGE_UNCERTAIN if is_uncertain else None
     seen_later = OrderProblem.ONE_TEXT if one_text else None
     if status in {OrderStatus.SHIPPED, OrderStatus.COMPLETED}:
         # a shipped order is settled with its buyer, regardless of who shipped it, unless he has only some of it

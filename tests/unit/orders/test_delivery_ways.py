@@ -130,7 +130,7 @@ async def test_an_unanswered_message_stops_there_and_its_echo_goes_on(shop: OneS
     shop.site.silent = [SEND]
     shop.site.pays(ORDER)
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.UNCERTAIN)
-    assert (order.problem, await bound(shop)) == ("message_uncertain", ["out", "out"])
+    assert (order.problem, await bound(shop)) == ("message_uncertain", ["out", "held"])
     assert shop.site.said == [f"码 {CODES[0]}"]
     shop.site.says(f"码 {CODES[0]}", by=ME, message_id="echo.PNM")
     order = await came_to(shop, Action.CONFIRM, ActionState.DONE)
@@ -141,7 +141,7 @@ async def test_an_unanswered_message_stops_there_and_its_echo_goes_on(shop: OneS
 # ── refunds and cancellations ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_refund_between_two_messages_drops_the_rest_and_the_units_are_out(shop: OneShop) -> None:
+async def test_a_refund_between_two_messages_drops_the_rest_whose_units_stay_the_orders(shop: OneShop) -> None:
     goods = await paid(shop)
     shop.site.held = []
     shop.site.pays(ORDER)
@@ -150,7 +150,7 @@ async def test_a_refund_between_two_messages_drops_the_rest_and_the_units_are_ou
     shop.site.release()
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
     assert (order.problem, len(shop.site.said), confirmations(shop)) == ("refund_asked", 1, 0)
-    assert await states_of(shop.database, goods.id) == {"out": 3}
+    assert await states_of(shop.database, goods.id) == {"held": 2, "out": 1}
     assert [one.reason for one in await shop.sendings("sent", "dropped", "dropped")][1] == "order_ended"
     await says(shop, "cancelled")
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
@@ -274,7 +274,7 @@ async def test_a_death_after_the_binding_leaves_it_to_the_owner_with_its_units(
     await shop.open()
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.UNCERTAIN)
     assert (order.problem, shop.site.said) == ("message_uncertain", [])
-    assert await states_of(shop.database, goods.id) == {"free": 1, "out": 2}
+    assert await states_of(shop.database, goods.id) == {"free": 1, "held": 1, "out": 1}
     await shop.running()
     await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
     await came_to(shop, Action.CONFIRM, ActionState.DONE)

@@ -19,6 +19,7 @@ test('failed and uncertain steps are retried, as long as the order is open', () 
   for (const status of ['shipped', 'completed', 'cancelled'] as const) {
     expect(actsToServe(order(status, acts, 'refund_asked'))).toEqual([])
     expect(stuckAct(order(status, acts))).toBeUndefined()
+    expect(stuckAct(order(status, acts, 'message_uncertain'))?.action).toBe('paid_message')
   }
 })
 

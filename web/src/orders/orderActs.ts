@@ -21,10 +21,11 @@ export const isOpen = (order: FullOrder): boolean => !SETTLED.has(order.status)
 
 const inTheWay = (act: OrderAct): boolean => act.state === 'failed' || act.state === 'uncertain'
 
-/** The step that is in the way: its owner may say what became of it. */
+/** The step that is in the way: its owner may say what became of it, also once the order has ended. */
 export function stuckAct(order: FullOrder): OrderAct | undefined {
   if (order.problem?.code === 'one_text') return order.actions.find((act) => act.action === 'paid_message')
-  return isOpen(order) ? order.actions.find(inTheWay) : undefined
+  const isToSettle = isOpen(order) || (order.problem && order.status !== 'refunding')
+  return isToSettle ? order.actions.find(inTheWay) : undefined
 }
 
 /**
