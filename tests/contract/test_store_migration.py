@@ -302,20 +302,6 @@ async def test_a_move_without_the_keys_or_of_another_version_is_refused(data: Pa
     assert tables_of(server) == set()
 
 
-async def test_what_postgresql_cannot_hold_is_named_with_its_row(data: Path, url: str) -> None:
-    with closing(sqlite3.connect(data / "shoal.db")) as connection, connection:
-        connection.execute("UPDATE messages SET text = 'a' || char(0) || 'b' WHERE id = 2")
-    with pytest.raises(ConfigError) as why:
-        await moved(Place(data_dir=data), Place(data_dir=data, url=url))
-    assert (why.value.code, why.value.params["table"], why.value.params["row"]) == (
-        "value_not_storable",
-        "messages",
-        "2",
-    )
-    async with Database(data):
-        """The old one is served as before."""
-
-
 async def test_a_full_disk_ends_the_move_and_more_room_lets_it_go_on(data: Path, postgres: Postgres) -> None:
     with postgres.database(migrated=True) as address:
         old, new = Place(data_dir=data, url=address), Place(data_dir=data, url=f"sqlite:///{data / 'new.db'}")

@@ -16,6 +16,7 @@ from shoal.accounts.delivery_views import VIEWS, agreeing, with_settings
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.model_settings import ModelMode
 from shoal.errors import InvalidInput
+from shoal.language.storable_texts import cleaned_texts
 from shoal.logs.fingerprint import fingerprint
 from shoal.rules.matcher import NO_RULES, Matcher
 from shoal.rules.opening_hours import Closed, opening_hours
@@ -299,10 +300,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return Answers.ORDERS if serves else Answers.NOTHING
 
     def evolve(self, **changes: Any) -> Self:
-        """Return a copy with some fields replaced, and with what follows from them (see ``deliveries``)."""
+        """Return a copy with some fields replaced, as they are stored, and with what follows from them (see
+        ``deliveries``)."""
+        changes |= cleaned_texts(changes)
         if not VIEWS.isdisjoint(changes):
             changes = agreeing(self.deliveries, self.paid_message, self.items, changes)
         return replace(self, **changes)
+
+    def storable(self) -> Self:
+        """Return the account as it is stored: without characters that not every database can store."""
+        found = cleaned_texts({name: getattr(self, name) for name in SCALAR_FIELDS})
+        return self.evolve(**found) if found else self
 
     def item(self, item_id: str | None) -> ItemSetting | None:
         """Return the settings of an item, if there are any."""

@@ -97,7 +97,7 @@ class ChangePath:
 
     async def create(self, account: Account, caller: Caller) -> Done:
         """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was changed."""
-        op = caller.op()
+        op, account = caller.op(), account.storable()
         with _traced("add_cookie", account.id) as trace:
             async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
                 trace.step("lock")

@@ -9,6 +9,7 @@ import msgspec
 
 from shoal.errors import StoreError
 from shoal.language.folding import folded, folded_word
+from shoal.language.storable_texts import storable
 from shoal.rules.rule import Part
 
 CODES = "{codes}"
@@ -37,6 +38,10 @@ class DeliveryRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     confirm: Confirm = None
 
     def __post_init__(self) -> None:
+        for name in ("item_id", "title_contains", "spec"):
+            text = getattr(self, name)
+            if storable(text) is not text:
+                msgspec.structs.force_setattr(self, name, storable(text))
         if self.goods_id is None and not self.parts and not self.nothing_to_send:
             msgspec.structs.force_setattr(self, "nothing_to_send", True)
 

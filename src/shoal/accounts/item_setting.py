@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shoal.language.storable_texts import storable
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemSetting:
@@ -20,6 +22,12 @@ class ItemSetting:
     nothing_to_send: bool = False
     facts: str = ""
     floor_fen: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("item_id", "reply", "paid_message", "facts"):
+            text = getattr(self, name)
+            if storable(text) is not text:
+                object.__setattr__(self, name, storable(text))
 
     @property
     def has_own(self) -> bool:

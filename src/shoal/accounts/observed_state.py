@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
@@ -12,6 +11,7 @@ import structlog
 from shoal.accounts.account import OBSERVED_FIELDS, Account, AccountState, Observation
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
+from shoal.language.storable_texts import UNSTORABLE
 
 log = structlog.get_logger("shoal.task")
 
@@ -44,12 +44,11 @@ def is_of_the_site(error: BaseException | None) -> bool:
 LONGEST_DETAIL = 500
 LONGEST_URL = 8_000
 LONGEST_NAME = 100
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def storable(text: str, longest: int = LONGEST_DETAIL) -> str:
     """Return a text, possibly from the site, in a form that every database accepts."""
-    return _UNSTORABLE.sub("\ufffd", text[:longest])
+    return UNSTORABLE.sub("\ufffd", text[:longest])
 
 
 class ObservedState:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shoal.language.storable_texts import UNSTORABLE
+
 LONGEST_RAW: Final = 65_536
 """How many characters of raw output are read at all."""
 LONGEST_TEXT: Final = 2_000
@@ -15,7 +17,6 @@ LONGEST_TEXT: Final = 2_000
 MOST_FACTS: Final = 20
 _MOST_FEN: Final = 10**12
 _FENCED: Final = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
-_UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 """Characters that neither database stores."""
 
 
@@ -58,7 +59,7 @@ def read_output(raw: str) -> ModelOutput:
             str(part) for part in wrong["loc"] if isinstance(part, int) or part in ModelOutput.model_fields
         )
         raise BadOutput(f"{place or 'object'}: {wrong['type']}") from None
-    if _UNSTORABLE.search(output.text):
+    if UNSTORABLE.search(output.text):
         raise BadOutput("text: characters that cannot be stored")
     return output
 

@@ -16,6 +16,7 @@ from shoal.assistant.budget import NoRoom, Reservation, Spending, reserve, settl
 from shoal.assistant.known_chat import DAY_MS, answers_since
 from shoal.assistant.model_calls import ModelFailed, estimated_tokens
 from shoal.assistant.prompt import PromptMessage, prompt_hash
+from shoal.language.storable_texts import storable
 from shoal.logs.redaction import redact_text
 from shoal.messages.model_source import NotAsked, Question, RunState
 from shoal.storage.assistant_tables import ai_runs
@@ -112,7 +113,7 @@ def note(
             "rail": failed.rail.value if failed is not None else "",
             "offered_fen": output.offered_fen if output is not None else None,
             "text": redact_text(output.text) if output is not None else "",
-            "raw": redact_text(proposal.raw)[:MOST_RAW].replace("\x00", ""),
+            "raw": storable(redact_text(proposal.raw)[:MOST_RAW]),
         }
     connection.execute(update(ai_runs).where(ai_runs.c.id == run_id).values(**values))
 

@@ -14,6 +14,7 @@ from yarl import URL
 
 from shoal.clock import now_ms
 from shoal.events.webhooks import Attempt, Target
+from shoal.language.storable_texts import storable
 from shoal.measures import Tally
 from shoal.network.answer_secrets import without_secrets
 from shoal.network.outbound import GuardedConnector, InsideError, Outbound
@@ -92,7 +93,7 @@ async def _first_part(response: aiohttp.ClientResponse) -> str:
         data += part
     if len(data) > MOST_READ:
         response.close()
-    return data.decode("utf-8", "replace").replace("\x00", "")
+    return storable(data.decode("utf-8", "replace"))
 
 
 def _headers(target: Target, event_id: str, at_ms: int, body: bytes) -> dict[str, str]:

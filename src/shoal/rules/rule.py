@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from shoal.language.storable_texts import storable
 from shoal.rules.schedule import Schedule
 
 MAX_RULES = 5_000
@@ -62,6 +63,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     height: int = 0
 
     def __post_init__(self) -> None:
+        if (text := storable(self.text)) is not self.text:
+            msgspec.structs.force_setattr(self, "text", text)
         if bool(self.text) == bool(self.image_url):
             raise ValueError("a part of an answer is either a text or a picture")
 
@@ -91,6 +94,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     position: int = 0
 
     def __post_init__(self) -> None:
+        texts = "".join((*self.words, *self.item_ids))
+        if storable(texts) is not texts:
+            msgspec.structs.force_setattr(self, "words", tuple(map(storable, self.words)))
+            msgspec.structs.force_setattr(self, "item_ids", tuple(map(storable, self.item_ids)))
         for word in self.words or ("",):
             if not word.strip():
                 raise ValueError("a rule has words, and none of them is blank")

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from shoal.storage.engines import driver_of
 from shoal.storage.history_tables import journal, ops
+from shoal.storage.storable_cursors import storable_values
 
 if TYPE_CHECKING:
     import psycopg
@@ -143,7 +144,8 @@ class OnPostgresql:
         self._execute(_postgresql_ops(), OP_COLUMNS, rows)
 
     def _execute(self, statement: str, names: tuple[str, ...], rows: Sequence[Values]) -> psycopg.Cursor[Any]:
-        text = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        given = [dict(zip(names, storable_values(row), strict=True)) for row in rows]
+        text = msgspec.json.encode(given).decode()
         return self._raw.execute(statement, (text,), prepare=True)
 
 

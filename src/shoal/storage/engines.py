@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from shoal.errors import ConfigError
 from shoal.storage.data_directory import DATABASE_FILE
+from shoal.storage.storable_cursors import StorableConnection, storable_cursor_of_postgresql
 
 if TYPE_CHECKING:
     import psycopg
@@ -55,10 +56,14 @@ def open_engine(
     ``idle_seconds``: how long PostgreSQL waits for the next statement of a transaction before it ends it, or 0. A
     process that stands still would keep its locks, and TCP would not notice. ``silence_seconds``: how long a connection
     waits for a word of PostgreSQL before it ends, or 0; longer than a statement may take. ``scratch``: of an SQLite
-    file that is of no use after a failure, so that nothing can be rolled back.
+    file that is of no use after a failure, so that nothing can be rolled back. Its rows are stored as they come; those
+    of other files and databases only with texts that every database can store.
     """
+    writes = not read_only and not scratch
     if is_sqlite(url):
-        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
+        factory = StorableConnection if writes else sqlite3.Connection
+        how = {"timeout": busy_seconds, "factory": factory}
+        engine = create_engine(url, hide_parameters=True, connect_args=how, **pool)
         _teach_sqlite(engine, begin, _SCRATCH if scratch else _DURABLE, read_only=read_only)
         return engine
     options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout=8000"
@@ -70,6 +75,7 @@ def open_engine(
         connect_args={
             "connect_timeout": 4, "options": options, "application_name": "shoal", "client_encoding": "utf8",
             "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000,
+            **({"cursor_factory": storable_cursor_of_postgresql()} if writes else {}),
         },
         **pool,
     )  # fmt: skip

@@ -17,6 +17,7 @@ import msgpack  # type: ignore[import-untyped]  # the package ships no types
 import msgspec
 
 from shoal.errors import ShoalError
+from shoal.language.storable_texts import UNSTORABLE
 
 MAX_ENTRY_CHARACTERS = 1024 * 1024
 """The longest ``data`` text of one push entry."""
@@ -27,7 +28,6 @@ MAX_DEPTH = 64
 MAX_CONTAINER_ITEMS = 4096
 """How many items one MessagePack container may announce: this bounds what the decoder reserves in advance."""
 
-_UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
 _TO_STANDARD_BASE64 = str.maketrans("-_", "+/")
 
@@ -121,7 +121,7 @@ def _tidy(value: object, depth: int) -> object:
         raise UndecodableFrame("the payload is nested deeper than anything the site sends")
     match value:
         case str():
-            return _UNSOUND.sub("\ufffd", value)
+            return UNSTORABLE.sub("\ufffd", value)
         case float():
             return value if math.isfinite(value) else None
         case None | bool() | int():
@@ -136,7 +136,7 @@ def _tidy(value: object, depth: int) -> object:
 
 def _key(key: object) -> str:
     if isinstance(key, str):
-        return _UNSOUND.sub("\ufffd", key)
+        return UNSTORABLE.sub("\ufffd", key)
     if isinstance(key, int) and not isinstance(key, bool):
         return str(key)
     raise UndecodableFrame("a key is neither text nor a whole number")

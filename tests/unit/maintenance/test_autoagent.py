@@ -126,6 +126,16 @@ def test_a_file_that_is_no_settings_file_is_refused(tmp_path: Path, content: byt
     assert refused.value.code == code
 
 
+def test_g7_nul_in_settings_or_in_a_prompt_is_left_out_and_told(tmp_path: Path) -> None:
+    home = _folder(tmp_path, f"{ENV}MODEL_BASE_URL=https://models.ex\0ample.com/v1\n", price_prompt="便\0宜")
+    shop = _zipped(tmp_path, home)
+    assert shop.accounts[0].ai is not None
+    assert shop.accounts[0].ai.settings["base_url"] == "https://models.example.com/v1"
+    assert shop.accounts[0].ai.settings["prompts"] == {"price": "便宜"}
+    told = [(one.table, one.row) for one in shop.oddities if one.code == "text_cleaned"]
+    assert told == [(".env", ""), ("prompts", "price_prompt.txt")]
+
+
 def test_a_zip_file_without_settings_or_with_a_broken_end_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.zip"
     with zipfile.ZipFile(file, "w") as archive:

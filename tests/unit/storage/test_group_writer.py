@@ -218,7 +218,7 @@ async def test_a_listener_that_raises_keeps_no_other_from_its_settlement(
 async def test_a_value_the_database_cannot_hold_is_refused_alone(store: DBManager, faults: Faults) -> None:
     one, two = await created(store, an_account("one"), an_account("two"))
     faults.hold = threading.Event()
-    bad = submitted(store, edit(one, remark="\ud800"))
+    bad = submitted(store, edit(one, pause_duration=2**70))
     good = submitted(store, edit(two, remark="x"))
     faults.hold.set()
     refused = await bad

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from typing import Any
 
 from shoal.errors import InvalidInput
+from shoal.language.storable_texts import UNSTORABLE
 
 _LARGEST = 2**63 - 1
 _LONGEST = 128
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def cursor_of(*place: int | str) -> str:
@@ -38,5 +37,5 @@ def mixed_place_of(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
 
 def _is_place(part: object, kind: type) -> bool:
     if kind is str:
-        return isinstance(part, str) and len(part) <= _LONGEST and _UNSTORABLE.search(part) is None
+        return isinstance(part, str) and len(part) <= _LONGEST and UNSTORABLE.search(part) is None
     return isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= _LARGEST

@@ -5,19 +5,17 @@ Unknown fields are refused.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, SecretStr
 
+from shoal.language.storable_texts import UNSTORABLE
+
 MAX_BATCH = 5_000
 
 
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-
-
 def _storable(text: str) -> str:
-    if _UNSTORABLE.search(text):
+    if UNSTORABLE.search(text):
         raise ValueError("a text holds no NUL character and no half of a surrogate pair")
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,18 +19,17 @@ from shoal.maintenance.backup.records import (
     Heads,
     Keys,
     Record,
+    Replacement,
     Rows,
     TableBegins,
+    replaced,
 )
 from shoal.storage.data_directory import PICTURE_DIRECTORY
-from shoal.storage.database_errors import database_errors
 from shoal.storage.engines import driver_of
 from shoal.storage.migrations.steps import build_schema
+from shoal.storage.storable_cursors import storable_values
 
 _PRIVATE: Final = 0o600
-UNSTORABLE: Final = "value_not_storable"
-_REFUSALS: Final = frozenset({"DataError", "CharacterNotInRepertoire", "UntranslatableCharacter"})
-"""What PostgreSQL says of a text that it cannot hold, such as one with a zero character."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ class Loaded:
 def load(records: Iterable[Record], connection: Connection, schema: str, files: Path) -> Loaded:
     """Build the schema of the backup, and put its rows and files in. Raises ``ConfigError`` when a part is missing.
 
-    Whether each row is there is seen by comparing the result with what the backup counted (``snapshot.counted``).
+    A text that PostgreSQL cannot store is cleaned there, and counts as it is stored. Whether each row is there is seen
+    by comparing the result with what the backup counted (``snapshot.counted``).
     ``connection``: in a transaction on a database without tables. ``files``: an own directory for its files.
     """
     build_schema(connection, schema)
@@ -59,6 +60,7 @@ def load(records: Iterable[Record], connection: Connection, schema: str, files: 
     for name in known:  # a migration may have put rows there
         connection.exec_driver_sql(f'DELETE FROM "{name}"')  # noqa: S608  names of our own tables
     loaded, table = Loaded(), TableFiller(connection, "", ())
+    cleaned: defaultdict[str, list[Replacement]] = defaultdict(list)
     with closing(_Files(files)) as written:
         for record in records:
             match record:
@@ -71,13 +73,16 @@ def load(records: Iterable[Record], connection: Connection, schema: str, files: 
                         raise ConfigError("backup.damaged", code="backup_damaged")
                     table, loaded.columns[name] = TableFiller(connection, name, columns), columns
                 case Rows(rows):
-                    table.add(rows)
+                    cleaned[table.name] += table.add(rows)
                 case FileBegins(path):
                     written.begin(path)
                 case FileBytes(data):
                     written.add(data)
                 case End(tables, count):
-                    loaded.tables, loaded.files = tables, count
+                    loaded.files = count
+                    loaded.tables = tables | {
+                        name: replaced(tables[name], rows) for name, rows in cleaned.items() if rows
+                    }
     if loaded.columns.keys() != loaded.tables.keys() or written.count != loaded.files or not loaded.keys:
         raise ConfigError("backup.damaged", code="backup_damaged")
     return loaded
@@ -104,19 +109,16 @@ class TableFiller:
         self._insert = f'INSERT INTO "{name}" ({names}) VALUES ({marks})'  # noqa: S608  names that the schema has
         self._copy = f'COPY "{name}" ({names}) FROM STDIN'
 
-    def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Add rows. Raises ``ConfigError`` for a value that PostgreSQL cannot hold."""
+    def add(self, rows: Sequence[Sequence[Any]]) -> list[Replacement]:
+        """Add rows. Return those that were cleaned for PostgreSQL, each with what is stored in its place."""
         if self._is_sqlite:
             self._raw.executemany(self._insert, rows)
-            return
-        try:
-            with self._raw.cursor() as cursor, cursor.copy(self._copy) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        except database_errors() as error:
-            if type(error).__name__ in _REFUSALS:
-                raise ConfigError("backup.not_for_postgresql", table=self.name, code=UNSTORABLE) from None
-            raise
+            return []
+        stored = list(map(storable_values, rows))
+        with self._raw.cursor() as cursor, cursor.copy(self._copy) as copy:
+            for row in stored:
+                copy.write_row(row)
+        return [(old, new) for old, new in zip(rows, stored, strict=True) if old is not new]
 
 
 class _Files:

@@ -18,6 +18,8 @@ _MOST_RECORD_BYTES: Final = 256 * 2**20
 _SUM: Final = 2**256
 
 Row = Sequence[Any]
+Replacement = tuple[Row, Row]
+"""A row, and the one that stands for it."""
 
 
 class Keys(msgspec.Struct, frozen=True, tag="keys", array_like=True):
@@ -83,6 +85,16 @@ class Tally:
     def result(self) -> tuple[int, str]:
         """The count and the digest."""
         return self.rows, f"{self._sum % _SUM:064x}"
+
+
+def replaced(result: tuple[int, str], replacements: Iterable[Replacement]) -> tuple[int, str]:
+    """Return the count and the digest of a table in which other rows stand for some."""
+    encode, gone, come = msgspec.msgpack.Encoder().encode, Tally(), Tally()
+    for old, new in replacements:
+        gone.add([encode(old)])
+        come.add([encode(new)])
+    rows, digest = result
+    return rows, f"{(int(digest, 16) - int(gone.result[1], 16) + int(come.result[1], 16)) % _SUM:064x}"
 
 
 def rows_of(encoded: Sequence[bytes]) -> Rows:

@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 
 from shoal.assistant.old_prompts import SORTS
 from shoal.errors import InvalidInput
+from shoal.language.storable_texts import storable
 from shoal.maintenance.moving.archives import opened_archive
 from shoal.maintenance.moving.contract import contract_of
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAccount, OldAi, OldShop, Source
@@ -83,6 +84,8 @@ def _of_zip(path: Path) -> dict[str, bytes]:
 def _shop(files: Mapping[str, bytes]) -> OldShop:
     values = _values(files[ENV])
     oddities = [*_left_out(values)]
+    if b"\0" in files[ENV]:
+        oddities.append(Oddity(table=ENV, row="", code="text_cleaned", fate=Fate.CHANGED))
     settings = {ours: values[theirs] for theirs, ours in _MODEL.items() if values.get(theirs)}
     account = _account(values, oddities)
     prompts = _prompts(files, oddities, waits=account is None)
@@ -102,7 +105,7 @@ def _values(data: bytes) -> dict[str, str]:
     if len(data) > MOST_BYTES:
         raise InvalidInput("the .env is too long", code="moving_not_env")
     try:
-        text = data.decode("utf-8-sig")
+        text = storable(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InvalidInput("the .env is not UTF-8", code="moving_not_env") from None
     found = dotenv_values(stream=io.StringIO(text), interpolate=False)
@@ -132,6 +135,9 @@ def _prompts(files: Mapping[str, bytes], oddities: list[Oddity], *, waits: bool)
             found[purpose] = data.decode("utf-8-sig") if len(data) <= MOST_BYTES else ""
         except UnicodeDecodeError:
             found[purpose] = ""
+        if (text := storable(found[purpose])) is not found[purpose]:
+            found[purpose] = text
+            oddities.append(Oddity(table=PROMPTS, row=name, code="text_cleaned", fate=Fate.CHANGED))
         if found[purpose].strip():
             code, fate = ("prompt_waits", Fate.WAITING) if waits else ("prompt_taken", Fate.TAKEN)
             if waits or purpose != SORTS:

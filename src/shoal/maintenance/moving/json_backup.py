@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from shoal.maintenance.moving.old_shop import Fate, Oddity
 from shoal.maintenance.moving.tables import OldTables
 
 _BOM: Final = b"\xef\xbb\xbf"
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 
 
 class _Backup(msgspec.Struct):
@@ -30,7 +31,7 @@ class _Table(msgspec.Struct):
 def read_json_backup(data: bytes, wanted: Collection[str]) -> OldTables:
     """Return the rows of the wanted tables. Raises ``InvalidInput``: ``moving_not_json``, ``moving_no_tables``."""
     try:
-        tables = msgspec.json.decode(data.removeprefix(_BOM), type=_Backup).data
+        tables = _tables(data.removeprefix(_BOM))
         found = OldTables()
         for name in wanted:
             if name in tables:
@@ -39,9 +40,23 @@ def read_json_backup(data: bytes, wanted: Collection[str]) -> OldTables:
             found.left_out(name, _count(tables[name]))
     except msgspec.ValidationError:
         raise InvalidInput("there are no tables in it", code="moving_no_tables") from None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"this is no JSON: {error}", code="moving_not_json", why=str(error)) from None
     return found
+
+
+def _tables(data: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return msgspec.json.decode(data, type=_Backup).data
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # it may be for half of a surrogate pair, which Python writes
+        return msgspec.json.decode(_ESCAPE.sub(_as_nul, data), type=_Backup).data
+
+
+def _as_nul(escape: re.Match[bytes]) -> bytes:
+    """Return a NUL for half of a surrogate pair: it is left out, and told, like one."""
+    return b"\\u0000" if escape["half"] else escape[0]
 
 
 def _take(found: OldTables, name: str, raw: msgspec.Raw) -> None:
@@ -53,7 +68,7 @@ def _take(found: OldTables, name: str, raw: msgspec.Raw) -> None:
         return
     names = [str(column) for column in table.columns]
     for one in table.rows:
-        row = _row(one)
+        row = msgspec.json.decode(one)
         values = [row.get(column) for column in names] if isinstance(row, dict) else row
         found.add(name, names, values if isinstance(values, list) else [])
 
@@ -64,10 +79,3 @@ def _count(raw: msgspec.Raw) -> int:
         return len(msgspec.json.decode(raw, type=_Table).rows)
     except msgspec.ValidationError:
         return 1
-
-
-def _row(raw: msgspec.Raw) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.DecodeError:  # half of a surrogate pair, which only Python's reader takes
-        return json.loads(bytes(raw))

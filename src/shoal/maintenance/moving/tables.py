@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from shoal.errors import InvalidInput
+from shoal.language.storable_texts import storable
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 
 _LONGEST_LABEL: Final = 60
@@ -33,7 +34,7 @@ class OldRow(msgspec.Struct, frozen=True):
         if value is None:
             return ""
         if isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
+            return storable(value.decode("utf-8", "replace"))
         if isinstance(value, bool):
             return str(int(value))
         if isinstance(value, float) and value.is_integer():
@@ -93,7 +94,8 @@ class OldTables:
         return name in self.rows
 
     def add(self, name: str, columns: Sequence[str], values: Sequence[Any]) -> None:
-        """Add a row. One with another number of values than there are columns is an oddity.
+        """Add a row, with texts that every database can store. One with another number of values than there are columns
+        is an oddity, and so is a text that was not so.
 
         Raises ``InvalidInput`` (``moving_too_much``) when the rows of all tables take too much memory.
         """
@@ -105,10 +107,13 @@ class OldTables:
             odd = Oddity(table=name, row=f"#{len(rows) + 1}", code="row_of_other_length", fate=Fate.SKIPPED)
             self.oddities.append(odd)
             return
-        rows.append(OldRow(len(rows) + 1, dict(zip(columns, values, strict=True))))
-        if any(map(_is_broken, values)):
-            label = rows[-1].label("id", "keyword", "username", "name")
-            self.oddities.append(Oddity(table=name, row=label, code="text_not_utf8", fate=Fate.CHANGED))
+        kept = [storable(value) if isinstance(value, str) else value for value in values]
+        rows.append(OldRow(len(rows) + 1, dict(zip(columns, kept, strict=True))))
+        found = (("text_not_utf8", map(_is_broken, values)), ("text_cleaned", map(_is_unstorable, values)))
+        for code, broken in found:
+            if any(broken):
+                label = rows[-1].label("id", "keyword", "username", "name")
+                self.oddities.append(Oddity(table=name, row=label, code=code, fate=Fate.CHANGED))
 
     def left_out(self, name: str, count: int, code: str = TABLE_UNKNOWN) -> None:
         """Note a table that is not imported and has rows."""
@@ -119,6 +124,12 @@ class OldTables:
 
 def _size(value: object) -> int:
     return _VALUE_BYTES + (len(value) if isinstance(value, str | bytes) else 0)
+
+
+def _is_unstorable(value: object) -> bool:
+    """Whether a text has characters that not every database can store."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return isinstance(text, str) and storable(text) is not text
 
 
 def _is_broken(value: object) -> bool:

@@ -11,13 +11,14 @@ from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_
 from shoal.accounts.delivery_edits import MAX_CONFIRM_HOURS, MAX_COUNT, MAX_DELIVERY_RULES
 from shoal.accounts.edits import MAX_ADDRESS_CHARACTERS, MAX_NAME_CHARACTERS, MAX_REMARK_CHARACTERS
 from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MAX_TOKENS_PER_DAY, MAX_TURNS
+from shoal.language.storable_texts import UNSTORABLE
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES
 
 VERSION = 1
 
 
 def _storable(text: str) -> str:
-    if "\x00" in text:
+    if UNSTORABLE.search(text):
         raise ValueError("a text holds no NUL character")
     return text
 

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Table, delete, text
 
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.loading import UNSTORABLE, TableFiller
+from shoal.maintenance.backup.loading import TableFiller
 from shoal.maintenance.backup.records import Tally
 from shoal.maintenance.backup.snapshot import (
     counted,
@@ -28,6 +28,7 @@ from shoal.maintenance.backup.snapshot import (
 from shoal.storage.node_tables import OF_THE_NODES
 from shoal.storage.picture_table import AS_FILES
 from shoal.storage.schema import metadata, store_meta
+from shoal.storage.storable_cursors import storable_values
 
 Tallies = dict[str, tuple[int, str]]
 """Rows and checksum of each table. The checksum is of the values, so it is the same in both databases."""
@@ -89,7 +90,7 @@ def _copy_table(
                     new.rollback()
                     return None
             if fresh:
-                _add(filler, table, fresh)
+                filler.add(fresh)
                 tally.add(encoded)
                 uncommitted += len(fresh)
             progress(len(rows))
@@ -102,23 +103,11 @@ def _copy_table(
 
 
 def _pages(connection: Connection, table: Table) -> Generator[list[Sequence[Any]], None, None]:
-    """Yield the rows of a table in the order of its key, some at a time."""
+    """Yield the rows of a table in the order of its key, some at a time, with texts that every database can store."""
     columns = ", ".join(f'"{column}"' for column in COLUMNS[table.name])
     found = iter(plain_rows(connection, f'SELECT {columns} FROM "{table.name}"{_in_order(table)}'))  # noqa: S608
     while rows := list(islice(found, _ROWS_AT_ONCE)):
-        yield [row for row in rows if table is not store_meta or not is_of_the_place(row[0])]
-
-
-def _add(filler: TableFiller, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    try:
-        filler.add(rows)
-    except ConfigError as error:
-        if error.code != UNSTORABLE:
-            raise
-        held = next((row for row in rows if any(isinstance(value, str) and "\0" in value for value in row)), rows[0])
-        places = [COLUMNS[table.name].index(column.name) for column in table.primary_key]
-        key = ", ".join(str(held[place]) for place in places)
-        raise ConfigError("migrate_store.not_for_postgresql", table=table.name, row=key, code=UNSTORABLE) from None
+        yield [storable_values(row) for row in rows if table is not store_meta or not is_of_the_place(row[0])]
 
 
 def _in_order(table: Table) -> str:
