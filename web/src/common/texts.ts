@@ -88,7 +88,7 @@ const zh = {
   limit: { counted: '{now} / {most} 字', over: '超出 {n} 个字，最多 {most} 个字。' },
   errors: {
     network: '无法连接服务器，请检查网络。',
-    unanswered: '服务器没有回答，可能已经执行。恢复连接后请再试一次，不会重复执行。',
+    unanswered: '服务器没有回答，请检查网络。恢复连接后再试一次：已经执行的不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
     shownBefore: '已经完成，但带有密钥的响应丢失了，密钥不会再次显示。请刷新页面，删除刚创建的内容，再重新创建。',
     shape: '服务器不接受填写的内容：{why}',
@@ -193,7 +193,7 @@ const en: Texts<typeof zh> = {
   },
   errors: {
     network: 'The server can’t be reached. Check your network.',
-    unanswered: 'No answer from the server; it may be done already. Try again once it is back: it isn’t done twice.',
+    unanswered: 'No answer from the server. Try again once it is back: what was done already isn’t done twice.',
     unexpected:
       'Unexpected response from the server ({status}). Reload the page; if it happens again, check the server log.',
     shownBefore:
