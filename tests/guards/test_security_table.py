@@ -26,6 +26,7 @@ from shoal.config import Settings
 from shoal.connection import qr_logins
 from shoal.maintenance.backup import disk_room
 from shoal.maintenance.moving import tables, uploads
+from shoal.maintenance.shop_file import file_reader
 from shoal.messages import picture_formats
 from shoal.network import connections
 from shoal.rules.matcher import MAX_PATTERNS
@@ -130,6 +131,8 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"{fair_threads.WAITING_EACH} checks, {searches.SEARCHES_WAITING_EACH} searches and",
         f"and {xlsx_processes.BOUNDS.waiting_each} files of a user may wait",
         f"ended after {xlsx_processes.BOUNDS.cpu_seconds} s of a processor",
+        f"A file of shops above {file_reader.SMALL // 1024} KiB is read like a table",
+        f"like a table, with {file_reader.BOUNDS.cpu_seconds} s of a processor",
         f"one at a time, with {uploads.BOUNDS.cpu_seconds} s of a processor",
         f"may take {tables.MOST_BYTES // mib} MiB there and {uploads.BOUNDS.answer_bytes // mib} MiB as an answer",
         f"room for it and {disk_room.LEAST_FREE_BYTES // mib} MiB besides",

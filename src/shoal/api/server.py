@@ -37,6 +37,7 @@ from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.maintenance.moving.moving import Moving
 from shoal.maintenance.moving.uploads import Uploads
+from shoal.maintenance.shop_file.file_reader import ShopFileReader
 from shoal.messages.chat_desk import ChatDesk
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
@@ -111,6 +112,7 @@ class Server:
     moving: Moving
     moving_plans: KeptPlans = field(default_factory=KeptPlans)
     moving_uploads: Uploads
+    shop_files: ShopFileReader
     backups: BackupSchedule
     outbound: Outbound
     nodes: Nodes

@@ -12,9 +12,7 @@ from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.moving.carry_out import Tools
 from shoal.maintenance.moving.moving import Moving
 from shoal.maintenance.moving.run_store import RunStore
-from shoal.maintenance.moving.uploads import Uploads
 from shoal.notices.channels import ChannelStore
-from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
 from shoal.server.open_storage import Storage
@@ -49,11 +47,3 @@ async def open_moving(
         yield moving
     finally:
         await moving.close()
-
-
-async def open_uploads(settings: Settings, closing: Closing) -> Uploads:
-    """Open the place of files that are being read; what a crash left there is removed."""
-    uploads = Uploads(settings.data_dir, most_mib=settings.import_max_mib, node=settings.node)
-    await uploads.sweep()
-    closing.later("uploads", uploads.close)
-    return uploads

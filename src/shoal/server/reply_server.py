@@ -41,12 +41,12 @@ from shoal.server.closing import Closing
 from shoal.server.heartbeat_calls import HeartbeatCalls
 from shoal.server.open_accounts import ended, open_accounts
 from shoal.server.open_connections import open_connections
+from shoal.server.open_file_readers import open_file_readers
 from shoal.server.open_housekeeping import open_housekeeping
-from shoal.server.open_moving import open_moving, open_uploads
+from shoal.server.open_moving import open_moving
 from shoal.server.open_storage import Storage, open_nodes, open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_rate_limits, open_users
 from shoal.server.route_table import are_imported, routers
-from shoal.sheets.xlsx_processes import XlsxProcesses
 
 if TYPE_CHECKING:
     from shoal.api.metrics.metrics import Metrics
@@ -225,12 +225,6 @@ def _open_qr_logins(
     return qr_logins
 
 
-def _open_xlsx(closing: Closing) -> XlsxProcesses:
-    xlsx = XlsxProcesses()
-    closing.later("xlsx", xlsx.close)
-    return xlsx
-
-
 _Opened = tuple[Server, FirstEntry | None, asyncio.Task[None], asyncio.Future[None]]
 """The components, how the first administrator enters, the task that starts the accounts, and what fails with the
 database."""
@@ -285,11 +279,10 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         credentials=shared.credentials,
         idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,
-        xlsx=_open_xlsx(closing),
+        **await open_file_readers(settings, closing),
         qr_logins=_open_qr_logins(storage, manager, shared, settings, closing),
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
-        moving_uploads=await open_uploads(settings, closing),
         backups=housekeeping.backups,
         outbound=shared.outbound,
         nodes=nodes,

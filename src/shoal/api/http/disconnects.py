@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from shoal.api.http.idempotency import leave_open
 from shoal.errors import InvalidInput
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ async def while_here(request: Request, work: Coroutine[Any, Any, T], *, lasting:
     try:
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
+            leave_open(request)  # who lost the answer sends the same request with the same key again
             raise InvalidInput("the client left", code="client_left")
         return doing.result()
     finally:

@@ -307,7 +307,7 @@ _ROWS = (
     # ── files of shops ──
     Problem("bad_shop_file", 400, ("count", "said", "faults")),
     Problem("shop_file_kind", 400, ("kind",), codes="shop_file.kind"),
-    *(Problem(f"shop_file_{name}", 400) for name in ("alias", "documents")),
+    *(Problem(f"shop_file_{name}", 400) for name in ("alias", "documents", "too_costly")),
     *(Problem(f"shop_file_{name}", 400, ("limit",)) for name in ("depth", "length", "size")),
     *(Problem(f"shop_file_{name}", 400, ("name",)) for name in ("missing", "unknown_name", "unknown_user")),
     Problem("shop_file_syntax", 400, ("why",)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -37,8 +38,9 @@ from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.maintenance.shop_file.applying import Applied, Applying, Outcome
 from shoal.maintenance.shop_file.export import Row, file_of, shop_row, written_yaml
+from shoal.maintenance.shop_file.file_reader import SMALL
 from shoal.maintenance.shop_file.plan import Planner, ShopPlan, StaffChange
-from shoal.maintenance.shop_file.reading import read_file
+from shoal.maintenance.shop_file.reading import ReadFile
 from shoal.maintenance.shop_file.sections import Faults
 from shoal.maintenance.shop_file.shapes import schema
 from shoal.maintenance.shop_file.yaml_values import FileFault, UnusableFile
@@ -110,7 +112,9 @@ async def apply_shops(
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
-    plans = await _plans(server, who, caller, body.file, prune=prune, language=language)
+    with _with_faults(language):
+        file = await while_here(request, server.shop_files.read(body.file), lasting=len(body.file) > SMALL)
+        plans = await _plans(server, who, caller, file, prune=prune)
     applying = Applying(change=server.manager.apply_edit, share=_sharing(server, who, caller), store=server.store)
     applied = await applying.apply(plans, caller, dry_run=dry_run)
     if any(isinstance(one.error, PASSING) for one in applied):
@@ -155,23 +159,24 @@ async def _row(server: Server, who: Principal, account: Account) -> Row:
     return await beside(shop_row, account, goods, staff)
 
 
-async def _plans(
-    server: Server, who: Principal, caller: Caller, text: str, *, prune: bool, language: Language
-) -> list[ShopPlan]:
+async def _plans(server: Server, who: Principal, caller: Caller, file: ReadFile, *, prune: bool) -> list[ShopPlan]:
+    planner = Planner(
+        authorization=server.authorization,
+        here=_Here(server, caller),
+        who=who,
+        file=file,
+        faults=Faults(file),
+        prune=prune,
+        new_ids=lambda account_id, number: new_rule_ids(replace(caller, op_id=f"{caller.op_id}:{account_id}"), number),
+    )
+    return await planner.plan()
+
+
+@contextmanager
+def _with_faults(language: Language) -> Iterator[None]:
+    """Add to the error of a refused file its faults, in the reader's language."""
     try:
-        file = await beside(read_file, text)
-        planner = Planner(
-            authorization=server.authorization,
-            here=_Here(server, caller),
-            who=who,
-            file=file,
-            faults=Faults(file),
-            prune=prune,
-            new_ids=lambda account_id, number: new_rule_ids(
-                replace(caller, op_id=f"{caller.op_id}:{account_id}"), number
-            ),
-        )
-        return await planner.plan()
+        yield
     except UnusableFile as error:
         rows = [_fault_row(fault, language) for fault in error.faults[:_MOST_FAULTS]]
         lines = "\n".join(

@@ -103,9 +103,9 @@ def _shape_faults(error: ValidationError, lines: Lines) -> list[FileFault]:
 def _known_path(path: Sequence[str | int], lines: Lines) -> list[str | int]:
     """Return the part of a path that stands in the file: pydantic also names the choice of a union."""
     found: list[str | int] = []
-    here: Lines | None = lines
+    here: Lines | int | None = lines
     for step in path:
-        here = here.parts.get(step) if here is not None else None
+        here = here.parts.get(step) if isinstance(here, Lines) else None
         if here is None:
             break
         found.append(step)

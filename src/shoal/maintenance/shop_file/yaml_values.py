@@ -42,17 +42,18 @@ class UnusableFile(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The line on which a value begins, and those of what is in it."""
+    """The line on which a list or a mapping begins, and those of what is in it: of a scalar its number alone."""
 
     line: int
-    parts: dict[str | int, Lines] = field(default_factory=dict)
+    parts: dict[str | int, Lines | int] = field(default_factory=dict)
 
     def of(self, path: Sequence[str | int]) -> int:
         """Return the line of the value at a path, or of the nearest one around it."""
         here = self
         for step in path:
-            if (inner := here.parts.get(step)) is None:
-                break
+            inner = here.parts.get(step)
+            if not isinstance(inner, Lines):
+                return here.line if inner is None else inner
             here = inner
         return here.line
 
@@ -140,7 +141,7 @@ class _Reading:
         if self._open and isinstance(self._open[-1].values, dict) and not self._open[-1].has_key:
             self._key(self._open[-1], text, line)
             return
-        self._put(None if not event.style and text in _NULLS else text, Lines(line))
+        self._put(None if not event.style and text in _NULLS else text, line)
 
     def _key(self, around: _Open, key: str, line: int) -> None:
         if key in around.values:
@@ -156,9 +157,9 @@ class _Reading:
         self._put(values, lines)
         self._open.append(_Open(values, lines))
 
-    def _put(self, value: Any, lines: Lines) -> None:
+    def _put(self, value: Any, lines: Lines | int) -> None:
         if not self._open:
-            self.root, self.lines = value, lines
+            self.root, self.lines = value, lines if isinstance(lines, Lines) else Lines(lines)
             return
         around = self._open[-1]
         if isinstance(around.values, list):
