@@ -11,7 +11,7 @@ def _one(name: str, file: str, old: str, new: str) -> Mutation:
 
 _SEND_TEXT = (
     "                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, text)\n"
-    "                receipt = await self._sent(frame, row)\n"
+    "                receipt = await self._sent(frame, row, text, (since, asked_at_ms))\n"
 )
 _REPLACE = '__import__("dataclasses").replace'
 _WITH_ANOTHER_UUID = f"{_REPLACE}(sending, row={_REPLACE}(row, uuid=self._socket.names.uuid()))"
@@ -26,8 +26,8 @@ MUTATIONS = (
     _one(
         "what nobody answered is sent again under another number",
         "messages/sender.py",
-        "                return await self._deliver(sending, again=True)\n",
-        f"                return await self._deliver({_WITH_ANOTHER_UUID}, again=True)\n",
+        "                    return await self._deliver(sending, again=True, since=since)\n",
+        f"                    return await self._deliver({_WITH_ANOTHER_UUID}, again=True, since=since)\n",
     ),
     _one(
         "a confirmation that was cut off is repeated",
