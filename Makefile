@@ -118,6 +118,8 @@ PARTS ?= 20
 ORDERS ?= 10000
 DELIVERY_KILLS ?= 300
 STORE_FAILURES ?= 200
+REFUND_ORDERS ?= 1500
+REFUND_KILLS ?= 500
 DRAWN ?= 500
 SEED ?= 13
 
@@ -126,6 +128,8 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --postgres --cycles $(POSTGRES_KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_delivery --orders $(ORDERS) --kills $(DELIVERY_KILLS) \
 		--failures $(STORE_FAILURES) --parts 50 --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_delivery --refunds 0.7 --orders $(REFUND_ORDERS) --kills $(REFUND_KILLS) \
+		--failures 0 --parts 25 --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_rehearsals --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_backups --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_notices --run $(RUN)

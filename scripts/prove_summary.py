@@ -119,15 +119,25 @@ def _endurance(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
             yield name, figures, sum(len(row["violations"]) for row in of_it)
 
 
-def _delivery(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+def _delivery(rows: list[Row], name: str = "delivery") -> Iterable[tuple[str, str, int]]:
     if rows:
-        owner = Counter[str]()
+        owner, ended = Counter[str](), Counter[str]()
         for row in rows:
             owner.update(row["owner"])
-        asked = ", ".join(f"{name} {number}" for name, number in owner.most_common()) or "nothing"
+            ended.update(row.get("ended", {}))
+        asked = _listed(owner)
         hours = sum(row["seconds"] for row in rows) / 3600
         bad = sum(len(row["violations"]) + row["not_served"] for row in rows)
-        yield "delivery", f"{_words(_sums(rows))}; the owner saw to {asked}; {hours:.1f} h", bad
+        refunds = f"; refunds that ended by: {_listed(ended)}" if ended else ""
+        yield name, f"{_words(_sums(rows))}; the owner saw to {asked}{refunds}; {hours:.1f} h", bad
+
+
+def _listed(numbers: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.most_common()) or "nothing"
+
+
+def _refunds(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    return _delivery(rows, "refunds")
 
 
 def _rehearsals(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
@@ -225,6 +235,7 @@ _REPORTS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "fuzz": _fuzz,
     "endurance": _endurance,
     "delivery": _delivery,
+    "refunds": _refunds,
     "rehearsals": _rehearsals,
     "notices": _notices,
     "filter": _filter,

@@ -25,9 +25,10 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.processes import SandboxProcess
-from faults.delivery_count import units_in
+from faults.delivery_count import Held, units_in
+from faults.delivery_figures import Figures
 from faults.delivery_invariants import breaches
-from faults.delivery_run import DeliveryRun, Figures
+from faults.delivery_run import DeliveryRun
 from postgres_server import PostgresServer
 from shoal.accounts.journal import fold, projection
 from shoal.maintenance.backup import loading
@@ -214,12 +215,12 @@ class BackupRun(DeliveryRun):
         engine.dispose()
         return found is not None
 
-    def _count_stock(self, held: dict[tuple[str, str], list[str]], units: Counter[tuple[str, str, str]]) -> None:
+    def _count_stock(self, held: Held, units: Counter[tuple[str, str, str]], in_need: set[str]) -> None:
         """What left before the restore is doubted, and still its order's."""
         known = Counter({(goods, "out" if state == "doubted" else state, order): number
                          for (goods, state, order), number in units.items() if state != "out"})  # fmt: skip
         known.update({key: number for key, number in units.items() if key[1] == "out"})
-        super()._count_stock(held, known)
+        super()._count_stock(held, known, in_need)
 
 
 @contextmanager

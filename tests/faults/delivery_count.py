@@ -13,6 +13,8 @@ MARKER = "PROOFUNIT"
 UNIT = re.compile(rf"{MARKER}-(\w+)-\d+")
 THANKS = "感谢购买，祝您使用愉快。"
 """The last message of every order."""
+Held = Mapping[tuple[str, str], Sequence[str]]
+"""The texts that each buyer received, by seller and buyer."""
 
 
 def unit_text(goods: str, number: int) -> str:
@@ -31,7 +33,9 @@ class Bought:
     goods: str
     wanted: int
     undone: str = ""
-    """the card by which the buyer asked for a refund or cancelled; empty: never"""
+    """how the buyer undid the purchase; empty: not at all"""
+    way: str = ""
+    """what the buyer did after the payment, whether that undid the purchase or not"""
 
 
 @dataclass(kw_only=True)
@@ -82,9 +86,12 @@ def units_in(texts: Iterable[str]) -> list[tuple[str, str]]:
     return [(found.group(0), found.group(1)) for text in texts for found in UNIT.finditer(text)]
 
 
-def count(
-    bought: Sequence[Bought], held: Mapping[tuple[str, str], Sequence[str]], orders: Mapping[str, Mapping[str, Any]]
-) -> Counted:
+def units_of(one: Bought, held: Held) -> int:
+    """Return how many units the buyer of an order holds."""
+    return len({unit for unit, _ in units_in(held.get((one.unb, one.buyer_id), ()))})
+
+
+def count(bought: Sequence[Bought], held: Held, orders: Mapping[str, Mapping[str, Any]]) -> Counted:
     """Count what each buyer holds. Each buyer ordered once. ``orders`` are the sandbox's, by id."""
     result = Counted(orders=len(bought), units_ordered=sum(one.wanted for one in bought))
     holders: Counter[str] = Counter()

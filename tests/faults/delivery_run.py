@@ -15,22 +15,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
 import httpx
-import psutil
 from sqlalchemy import create_engine, text
 
 from benchmarks.processes import KEPT, SandboxProcess, ServerProcess
-from faults.delivery_count import MARKER, THANKS, Bought, Counted, count, texts_by_buyer, unit_text, units_in
+from faults.delivery_count import MARKER, THANKS, Bought, Held, count, texts_by_buyer, unit_text, units_of
+from faults.delivery_figures import Figures
 from faults.delivery_invariants import Sold, breaches, clear_in_files, clear_in_tables
 from faults.durable import copy_of_files
+from faults.full_disk import no_growth
 from faults.places import STRIKES, FilePlace, PostgresPlace
+from faults.refund_ways import CANCELLING, WAY_OF, WAYS, Way, ended_by, unheeded
 from postgres_server import PostgresServer
 from quick_start import blank_database
 from shoal.storage.data_directory import DATABASE_FILE
@@ -40,14 +40,16 @@ SERVE = ("-m", "shoal", "serve")
 SPECS = {"时长:月卡": "M", "时长:季卡": "Q", "时长:年卡": "Y"}
 """The specs of every item, each with the letter of its goods."""
 MOST_PIECES = 9
-UNDONE, UNDOING = 0.05, ("refund_asked", "closed")
-"""How many buyers ask for a refund or cancel, at any moment of the delivery."""
+UNDONE = 0.05
+"""How many buyers ask for a refund or cancel, at any moment of the delivery, unless there is a storm of refunds."""
 PER_MESSAGE = 4
 SHIPPED = {"shipped", "completed"}
 START_SECONDS = 180.0
 IDLE_SECONDS = 75.0
 """Without any progress for so long, nothing more will come by itself."""
 LOOK_SECONDS = 0.5
+UNTOLD_SECONDS = 45.0
+"""After so long a refund whose end a card told needs its owner, which is wrong."""
 OWNER_SECONDS = 5.0
 """How long a problem must stand in a shop that runs before the owner sees to it: an echo may still settle it."""
 UNITS = """
@@ -56,45 +58,17 @@ UNITS = """
 """
 BY_OWNER = {"message_uncertain", "message_refused", "delivery_partly", "confirm_uncertain", "confirm_refused",
             "not_served_in_time", "before_restore", "paid_without_card", "quantity_unknown", "out_of_stock",
-            "unknown_spec"}  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class Figures:
-    """What a part did and found."""
-
-    counted: Counted = field(default_factory=Counted)
-    kills: int = 0
-    store_failures: int = 0
-    looks: int = 0
-    """How often the invariants were asked."""
-    owner: Counter[str] = field(default_factory=Counter)
-    """What the owner had to see to, by problem."""
-    left: Counter[str] = field(default_factory=Counter)
-    """The problems of orders that were not served in the end."""
-    seconds: float = 0.0
-    violations: list[str] = field(default_factory=list)
-    kept: str = ""
-
-    def row(self) -> dict[str, Any]:
-        """As a line for the file of figures."""
-        counted = {name: value for name, value in vars(self.counted).items() if name != "unexplained"}
-        rest = {name: value for name, value in vars(self).items() if name != "counted"}
-        return {
-            **rest,
-            **counted,
-            "owner": dict(self.owner),
-            "left": dict(self.left),
-            "seconds": round(self.seconds, 1),
-        }
+            "unknown_spec", "refund_asked"}  # fmt: skip
 
 
 class DeliveryRun:
     """One data directory, one site. Everything random comes from the seed."""
 
     def __init__(
-        self, directory: Path, sandbox: SandboxProcess, *, seed: int, postgres: PostgresServer | None, shops: int
-    ) -> None:
+        self, directory: Path, sandbox: SandboxProcess, *, seed: int, postgres: PostgresServer | None, shops: int,
+        refunds: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._refunds = refunds
         self._sandbox = sandbox
         self._chance = random.Random(seed)
         self._seed = seed
@@ -112,6 +86,8 @@ class DeliveryRun:
         """Each shop's seller and item."""
         self._stood: dict[str, float] = {}
         """Since when each problem is seen."""
+        self._open: dict[str, int] = {}
+        """How many units the buyers held of orders that were asked for while their refunds were open."""
         self.bought: list[Bought] = []
         self.figures = Figures()
 
@@ -190,13 +166,18 @@ class DeliveryRun:
         spec, pieces = self._chance.choice(list(SPECS)), self._chance.randint(1, MOST_PIECES)
         buyer = f"买家{self._seed}-{number}"
         paid = await self._sandbox.do("pay", account=unb, buyer=buyer, item=item_id, spec=spec, quantity=pieces)
-        undone = self._chance.choice(UNDOING) if self._chance.random() < UNDONE else ""
-        if undone:
-            await asyncio.sleep(self._chance.uniform(0, 0.5))
-            about = {"account": unb, "buyer": buyer, "order_id": paid["order_id"], "card": undone}
-            await self._sandbox.do("pay", **about)
-        facts = {"order_id": paid["order_id"], "buyer_id": paid["buyer_id"]}
+        way = self._way(number)
+        if way is not None:
+            await way.go(self._sandbox, self._chance, {"account": unb, "buyer": buyer, "order_id": paid["order_id"]})
+        facts = {"order_id": paid["order_id"], "buyer_id": paid["buyer_id"], "way": "" if way is None else way.name}
+        undone = "" if way is None or not way.undoes else way.name
         return Bought(shop=shop, unb=unb, goods=SPECS[spec], wanted=pieces, undone=undone, **facts)
+
+    def _way(self, number: int) -> Way | None:
+        """Return what the buyer does after the payment: in a storm of refunds each way in turn."""
+        if self._refunds:
+            return WAYS[number % len(WAYS)] if self._chance.random() < self._refunds else None
+        return self._chance.choice(CANCELLING) if self._chance.random() < UNDONE else None
 
     # ── strikes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -255,8 +236,8 @@ class DeliveryRun:
         figures.counted = count(self.bought, held, await self._site_orders())
         for sentence in figures.counted.unexplained:
             self._broke(sentence)
-        problems = [row["problem"]["code"] for row in await self._problems()]
-        figures.left.update(problems)
+        problems = {row["order_id"]: row["problem"]["code"] for row in await self._problems()}
+        figures.left.update(problems.values())
         await self._server.end(SIGKILL)
         self._look()
         url = self._place.environment.get("SHOAL_DATABASE_URL", f"sqlite:///{self._data_dir / DATABASE_FILE}")
@@ -265,22 +246,40 @@ class DeliveryRun:
             units = connection.execute(text(UNITS)).all()
             for sentence in clear_in_tables(connection, MARKER):
                 self._broke(sentence)
+            ended = ended_by(connection)
         engine.dispose()
-        self._count_stock(held, Counter((goods, state, order or "") for goods, state, order in units))
+        self._count_refunds(held, ended)
+        self._count_stock(held, Counter((goods, state, order or "") for goods, state, order in units), set(problems))
 
-    def _count_stock(self, held: dict[tuple[str, str], list[str]], units: Counter[tuple[str, str, str]]) -> None:
-        """Compare the stock with what the buyers hold. ``units``: how many by goods, state and order."""
+    def _count_stock(self, held: Held, units: Counter[tuple[str, str, str]], in_need: set[str]) -> None:
+        """Compare the stock with what the buyers hold. ``units``: how many by goods, state and order.
+
+        Only an order that was undone, and tells it (``in_need``), may have units that its buyer lacks.
+        """
         for goods, imported in self._imported.items():
             mine = sum(number for (name, _, _), number in units.items() if name == goods)
             if mine != imported:
                 self._broke(f"of {imported} units of goods {goods} there are {mine}")
         for one in self.bought:
-            given = len(set(units_in(held.get((one.unb, one.buyer_id), []))))
+            given = units_of(one, held)
             out = units[one.goods, "out", one.order_id]
-            if out != given and not (one.undone and given <= out == one.wanted):
-                self._broke(f"order {one.order_id} has {out} units by the stock, and its buyer {given}: {one}")
-        if held_back := {order for (_, state, order), number in units.items() if state == "held" and number}:
-            self._broke(f"units are held for {sorted(held_back)}")
+            kept = units[one.goods, "held", one.order_id]
+            tells = one.undone and one.order_id in in_need
+            if (out, kept) != (given, 0) and not (tells and given <= out <= out + kept == one.wanted):
+                self._broke(
+                    f"order {one.order_id} has {out} units out and {kept} held by the stock, its buyer {given}: {one}"
+                )
+
+    def _count_refunds(self, held: Held, ended: Mapping[str, str]) -> None:
+        """Count how refunds went on. ``ended``: by what, for each order whose refund ended."""
+        for one in self.bought:
+            if one.way:
+                self.figures.ways[one.way] += 1
+                self.figures.ended[f"{one.way}: {ended.get(one.order_id, 'none known')}"] += 1
+            if one.order_id in self._open and (more := units_of(one, held) - self._open[one.order_id]):
+                self._broke(f"order {one.order_id} got {more} units although its refund is open: {one}")
+        for sentence in unheeded(self.bought, ended):
+            self._broke(sentence)
 
     async def _site_orders(self) -> dict[str, Any]:
         return {order["id"]: order for order in (await self._sandbox.get("orders"))["items"]}
@@ -293,15 +292,22 @@ class DeliveryRun:
         while True:
             orders = await self._site_orders()
             unshipped = sum(orders[one.order_id]["status"] not in SHIPPED for one in self.bought if not one.undone)
-            if unshipped == 0:
+            unasked = [one for one in self.bought if self._is_unasked(one, orders)]
+            if unshipped == len(unasked) == 0:
                 return
             acted = await self._see_to_problems()
-            now = (unshipped, acted, (await self._sandbox.get("receipts", account="0"))["last_seq"])
+            now = (unshipped, len(unasked), acted, (await self._sandbox.get("receipts", account="0"))["last_seq"])
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > IDLE_SECONDS:
+                for one in unasked:
+                    self._broke(f"the refund of order {one.order_id} is open, and nothing tells it: {one}")
                 return
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _is_unasked(self, one: Bought, orders: Mapping[str, Any]) -> bool:
+        """Return whether the owner has still to ask for an order whose refund is open, to be refused."""
+        return orders[one.order_id]["status"] == "refunding" and one.order_id not in self._open
 
     async def _problems(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -326,11 +332,14 @@ class DeliveryRun:
     async def _see_to(self, shop: str, order_id: str, code: str, stood: float) -> bool:
         """Do what is to be done about a problem, when it has stood long enough; return whether it was done."""
         one = next(one for one in self.bought if one.order_id == order_id)
-        texts = texts_by_buyer(await self._sandbox.get("receipts", account=one.unb)).get((one.unb, one.buyer_id), [])
-        has_all = len(set(units_in(texts))) == one.wanted and THANKS in texts
+        held = texts_by_buyer(await self._sandbox.get("receipts", account=one.unb))
+        given, texts = units_of(one, held), held.get((one.unb, one.buyer_id), [])
+        has_all = given == one.wanted and THANKS in texts
         if stood < OWNER_SECONDS:
             return False
         place = f"/cookies/{shop}/orders/{order_id}"
+        if code == "refund_asked":
+            return await self._ask_for_refunded(one, place, given, stood)
         if code == "message_uncertain" and has_all:
             answer = await self._owner("settle", place, {"action": "paid_message", "outcome": "done"})
         else:
@@ -339,31 +348,44 @@ class DeliveryRun:
             self._broke(f"{code} of {order_id}: {answer.status_code} {answer.text}")
         return True
 
+    async def _ask_for_refunded(self, one: Bought, place: str, given: int, stood: float) -> bool:
+        """Have an order served, which its page refuses once and for all while the refund is open.
+
+        The owner has to end a refund only when no card told its end. Return whether that ended it.
+        """
+        if one.order_id in self._open:
+            return False
+        is_open = (await self._site_orders())[one.order_id]["status"] == "refunding"
+        is_told = not is_open and not WAY_OF[one.way].unsaid
+        if is_told and stood < UNTOLD_SECONDS:
+            return False
+        if is_told:
+            self._broke(f"a card told the end of the refund of order {one.order_id}, and it is open here: {one}")
+        answer = await self._owner("serve", place, {})
+        if answer.status_code not in ({409, 503} if is_open else {200, 409, 503}):
+            self._broke(f"refund of {one.order_id}: {answer.status_code} {answer.text}")
+        if is_open and answer.status_code == httpx.codes.CONFLICT:
+            self._open[one.order_id] = given
+            self.figures.open_refused += 1
+        return answer.status_code == httpx.codes.OK
+
     async def _owner(self, act: str, place: str, body: dict[str, Any]) -> httpx.Response:
         return await self._server.http.post(f"{place}/{act}?wait=10", json=body)
 
 
-@contextmanager
-def no_growth(pid: int) -> Iterator[None]:
-    """Let a process write to no file: each write fails, as on a disk that has no room."""
-    process = psutil.Process(pid)
-    _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
-
-
 async def delivery_run(
-    orders: int, kills: int, failures: int, *, seed: int, shops: int = 5, postgres: PostgresServer | None = None
-) -> Figures:
-    """Run one part with a site of its own. The files of a part that broke are kept."""
+    orders: int, kills: int, failures: int, *, seed: int, shops: int = 5, postgres: PostgresServer | None = None,
+    refunds: float = 0.0,
+) -> Figures:  # fmt: skip
+    """Run one part with a site of its own. The files of a part that broke are kept.
+
+    ``refunds``: how many buyers ask for a refund, which ends in any way; else a few ask for one, or cancel.
+    """
     assert sys.platform == "linux", "limits of a running process are Linux's"
     directory = Path(tempfile.mkdtemp(prefix="shoal-delivery-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops, seed=seed)
     try:
-        run = DeliveryRun(directory, sandbox, seed=seed, postgres=postgres, shops=shops)
+        run = DeliveryRun(directory, sandbox, seed=seed, postgres=postgres, shops=shops, refunds=refunds)
         figures = await run.run(orders, kills, failures)
     finally:
         await sandbox.end()

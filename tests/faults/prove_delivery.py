@@ -1,6 +1,9 @@
 """The proof of delivery, in parts that can be run one after another, or at once, and taken up again.
 
     python -m tests.faults.prove_delivery --orders 10000 --kills 300 --failures 200 --parts 50 [--part 2] [--run LABEL]
+    python -m tests.faults.prove_delivery --refunds 0.7 --orders 1500 --kills 500 --failures 0 --parts 25
+
+With ``--refunds`` so many buyers ask for a refund, which stays open or ends in any way, known by a card or not.
 
 Every second part keeps its data in a PostgreSQL. Each part has a seed of its own and appends its figures when it has
 ended. A part whose figures stand in the file under the same label is not run again.
@@ -21,8 +24,8 @@ from faults import figures
 from faults.delivery_run import delivery_run
 from postgres_server import running_server
 
-PROOF = "delivery"
-FIRST_SEED = 5000
+PROOF, STORM = "delivery", "refunds"
+FIRST_SEED, FIRST_SEED_OF_STORM = 5000, 9000
 
 
 def main() -> int:
@@ -34,14 +37,16 @@ def main() -> int:
     parser.add_argument("--parts", type=int, default=50, help="how many parts (default %(default)s)")
     parser.add_argument("--part", type=int, help="only this one, from 1")
     parser.add_argument("--shops", type=int, default=5, help="shops of one owner (default %(default)s)")
+    parser.add_argument("--refunds", type=float, default=0.0, help="a storm of refunds: which share of the orders")
     parser.add_argument("--database", choices=["both", "sqlite", "postgresql"], default="both")
     parser.add_argument("--run", default="", help="a label, such as the commit: parts are taken up under the same one")
     parser.add_argument("--figures", type=Path, default=figures.DEFAULT_DIRECTORY / "delivery.jsonl")
     chosen = parser.parse_args()
+    proof = STORM if chosen.refunds else PROOF
     done = {
         row["part"]
         for row in figures.read(chosen.figures)
-        if (row["proof"], row["run"], row.get("parts")) == (PROOF, chosen.run, chosen.parts)
+        if (row["proof"], row["run"], row.get("parts")) == (proof, chosen.run, chosen.parts)
     }
     broken = False
     for part in [chosen.part] if chosen.part else range(1, chosen.parts + 1):
@@ -58,12 +63,15 @@ def _run(chosen: argparse.Namespace, part: int) -> bool:
         total * part // chosen.parts - total * (part - 1) // chosen.parts
         for total in (chosen.orders, chosen.kills, chosen.failures)
     )
-    seed = FIRST_SEED + part
+    seed = part + (FIRST_SEED_OF_STORM if chosen.refunds else FIRST_SEED)
     with running_server() if is_postgres else nullcontext() as postgres:
-        found = asyncio.run(delivery_run(orders, kills, failures, seed=seed, shops=chosen.shops, postgres=postgres))
+        run = delivery_run(
+            orders, kills, failures, seed=seed, shops=chosen.shops, postgres=postgres, refunds=chosen.refunds
+        )
+        found = asyncio.run(run)
     database = "postgresql" if is_postgres else "sqlite"
     place = {"run": chosen.run, "parts": chosen.parts, "part": part, "seed": seed, "database": database}
-    figures.append(chosen.figures, PROOF, {**place, **found.row()})
+    figures.append(chosen.figures, STORM if chosen.refunds else PROOF, {**place, **found.row()})
     counted = found.counted
     told = (
         f"part {part} of {chosen.parts} on {database}: {counted.complete} of {counted.orders} orders whole, "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from faults.delivery_run import delivery_run
+from faults.refund_ways import WAY_OF, WAYS
 from faults.rehearsal_run import PLANTED, rehearsal_run
 
 pytestmark = [
@@ -24,6 +25,17 @@ async def test_every_unit_that_was_ordered_arrives_once_whenever_the_server_dies
     assert (counted.complete, counted.not_served) == (12 - counted.undone, 0)
     assert counted.units_received >= 12
     assert (figures.kills, figures.store_failures, figures.looks) == (1, 1, 2)
+
+
+@pytest.mark.slow
+async def test_g2_a_storm_of_refunds_that_end_in_each_way_loses_and_doubles_nothing() -> None:
+    figures = await delivery_run(2 * len(WAYS), 1, 0, seed=12, shops=2, refunds=1.0)
+    assert not figures.violations, "\n".join([*figures.violations, figures.kept])
+    counted = figures.counted
+    assert figures.ways == dict.fromkeys(WAY_OF, 2)
+    undone = 2 * sum(way.undoes for way in WAYS)
+    assert (counted.complete, counted.undone, counted.not_served) == (counted.orders - undone, undone, 0)
+    assert (figures.kills, figures.open_refused) == (1, 4)
 
 
 async def test_planted_obstacles_are_named_and_what_is_rehearsed_is_what_arrives(tmp_path: Path) -> None:

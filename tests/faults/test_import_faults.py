@@ -17,8 +17,8 @@ from sqlalchemy import create_engine
 from benchmarks.processes import ServerProcess, soon
 from faults.delivery_count import unit_text
 from faults.delivery_invariants import breaches
-from faults.delivery_run import no_growth
 from faults.durable import copy_of_files
+from faults.full_disk import no_growth
 from shoal.storage.data_directory import DATABASE_FILE
 
 pytestmark = [

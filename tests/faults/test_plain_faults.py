@@ -9,17 +9,17 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, free_port, soon
 from faults.durable import KEY_FILE, durable_in
+from faults.full_disk import no_growth
 from shoal.auth.sessions import token_hash
 from shoal.errors import ShoalError
 from shoal.storage.data_directory import DATABASE_FILE
@@ -91,18 +91,6 @@ async def serve_once(environment: dict[str, str]) -> str:
 # ── while it runs ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@contextmanager
-def no_growth(server: ServerProcess) -> Iterator[None]:
-    """The server can write to no file: each write fails, as on a disk that is read-only or has no room."""
-    process = psutil.Process(server.child.pid)
-    _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
-
-
 async def signed_in_while_full(server: ServerProcess) -> str:
     """The token of a sign-in that the database did not take; by it everything is read."""
     answer = await server.http.post("/login", json={"username": "admin", "password": PASSWORD}, timeout=60)
@@ -132,7 +120,7 @@ async def test_f3_a_disk_that_takes_no_writes_changes_nothing_and_it_mends_by_it
     unb = await open_shop(server, sandbox)
     await server.ok("POST", "/keywords/shop", {"keywords": {"在吗": "在的"}})
     before = await server.ok("GET", "/cookies/shop")
-    with no_growth(server):
+    with no_growth(server.child.pid):
         await assert_refused_without_a_trace(server, tmp_path / "aside", "while-full", before)
         assert (await server.http.get("/health/ready")).status_code == 503
         await assert_refused_without_a_trace(server, tmp_path / "aside", "still-full", before)
