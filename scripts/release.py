@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,8 +27,12 @@ SITE = dict.fromkeys(("MTOP", "PASSPORT", "UPLOAD"), "http://127.0.0.1:9") | {"W
 """The checked server talks to no site."""
 START_SECONDS = 120
 PAGES = ("/health", "/", "/help/", "/help/en/")
-COMPANIONS = ("compose.yaml", "compose.local.yaml", "deploy/Caddyfile", "deploy/shoal.service")
-"""Files of the source that who has no source needs beside the image or the wheel."""
+COMPANIONS = tuple(
+    path.relative_to(ROOT).as_posix()
+    for path in sorted([*ROOT.glob("compose*.yaml"), *(ROOT / "deploy").rglob("*")])
+    if path.is_file()
+)
+"""Files that a user without the source needs beside the image or the wheel: compose files, and all of ``deploy``."""
 
 
 def main() -> int:
@@ -38,6 +44,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if _output_of("git", "status", "--porcelain"):
         raise SystemExit("commit your changes first: a release is made from what is committed")
+    must_be_described((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), metadata.version("shoal"))
     os.environ["SOURCE_DATE_EPOCH"] = _output_of("git", "log", "-1", "--format=%ct")
     shutil.rmtree(chosen.directory, ignore_errors=True)
     chosen.directory.mkdir(parents=True)
@@ -53,7 +60,7 @@ def main() -> int:
         if chosen.sbom_tool:
             _run(sys.executable, "scripts/sbom.py", chosen.sbom_tool, str(python), str(target))
     for name in COMPANIONS:
-        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target / name)
     if not chosen.without_index:
         _run(sys.executable, "scripts/check_wheels.py", "aarch64")
@@ -138,6 +145,16 @@ def _image(python: Path, work: Path, target: Path) -> None:
         made.append({target.name: _digest(image)})
     must_be_equal(made)
     shutil.copy(work / "image1.tar.gz", target)
+
+
+def must_be_described(changelog: str, version: str) -> None:
+    """Raise ``SystemExit`` unless the changelog begins with a dated section of the version, and lists nothing above."""
+    unreleased, *sections = re.split(r"^## (?!Unreleased)", changelog, flags=re.MULTILINE)
+    newest = sections[0] if sections else ""
+    if not re.match(rf"{re.escape(version)} – \d{{4}}-\d\d-\d\d\n+\S", newest):
+        raise SystemExit(f"CHANGELOG.md has no section “## {version} – date” first: say what changes for users")
+    if unreleased.partition("## Unreleased")[2].strip():
+        raise SystemExit(f"CHANGELOG.md lists changes under Unreleased: move them to the section of {version}")
 
 
 def must_be_equal(made: list[dict[str, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -32,8 +33,26 @@ def test_the_sums_of_a_release_are_those_of_its_files(tmp_path: Path) -> None:
     assert checked.returncode != 0
 
 
-def test_every_file_that_goes_with_a_release_is_there() -> None:
-    assert [name for name in release.COMPANIONS if not (release.ROOT / name).is_file()] == []
+def test_what_the_help_and_the_compose_files_name_goes_with_a_release() -> None:
+    pages = [*(release.ROOT / "docs").rglob("*.md"), *release.ROOT.glob("compose*.yaml")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    named = set(re.findall(r"\bdeploy/[\w./-]*\w\.?\w*|\bcompose(?:\.\w+)?\.yaml", text))
+    assert {"compose.cluster.yaml", "deploy/Caddyfile", "deploy/grafana/shoal.json", "deploy/shoal.service"} <= named
+    assert named - set(release.COMPANIONS) == set()
+
+
+def test_a_version_without_its_section_is_no_release() -> None:
+    release.must_be_described("# Changelog\n\n## 0.2.0 – 2026-12-03\n\n### Added\n", "0.2.0")
+    release.must_be_described("## Unreleased\n\n## 0.2.0 – 2026-12-03\n\n- One.\n", "0.2.0")
+    for text, reason in (
+        ("## 0.1.0 – 2026-11-27\n\n- One.\n", "no section"),
+        ("## 0.2.0\n\n- One.\n", "no section"),
+        ("## 0.2.0 – 2026-12-03\n\n", "no section"),
+        ("## 0.3.0 – 2026-12-04\n\n- Two.\n\n## 0.2.0 – 2026-12-03\n\n- One.\n", "no section"),
+        ("## Unreleased\n\n- Two.\n\n## 0.2.0 – 2026-12-03\n\n- One.\n", "under Unreleased"),
+    ):
+        with pytest.raises(SystemExit, match=reason):
+            release.must_be_described(text, "0.2.0")
 
 
 def test_a_package_without_wheels_is_pure_python() -> None:
