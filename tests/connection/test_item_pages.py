@@ -14,6 +14,7 @@ from connection.counters import opened
 from doors import Door
 from model_steps import settings_for
 from sandboxed import Sandbox
+from shoal.accounts.account import Account
 from shoal.orders import item_pages
 from shoal.orders.item_page_rows import StoredPage
 from standins import until, until_told
@@ -151,6 +152,30 @@ async def test_what_was_read_survives_a_restart(sandbox: Sandbox, tmp_path: Path
     async with opened(sandbox, tmp_path / "data") as door:
         assert await door.server.item_pages.of(account, item, seconds=60) == pages[0]
     assert len(await sandbox.calls("pc.detail", seller.unb)) == 1
+
+
+async def test_a_caller_whose_first_look_is_older_than_anothers_reading_gets_what_was_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, account = shop.door.server.item_pages, shop.door.server.manager.account("shop")
+    looked, read = asyncio.Event(), asyncio.Event()
+    look = pages.stored
+
+    async def slow_look(account: Account, item_id: str) -> StoredPage | None:
+        found = await look(account, item_id)
+        if not looked.is_set():
+            looked.set()
+            await read.wait()
+        return found
+
+    monkeypatch.setattr(pages, "stored", slow_look)
+    slow = asyncio.create_task(pages.of(account, shop.item, seconds=60))
+    await looked.wait()
+    quick = await pages.of(account, shop.item, seconds=60)
+    read.set()
+    assert quick is not None
+    assert await slow == quick
+    assert await shop.calls("pc.detail") == 1
 
 
 async def test_a_buyer_who_names_ever_new_items_makes_the_shop_read_few_pages(

@@ -100,10 +100,11 @@ class ItemPages:
             if known is not None and known.is_younger(AGED_MS, now):
                 return known
             reading = self._begin(account, item_id, known, AGED_MS)
-            if reading is None or (known is not None and known.is_younger(PRICES_MS, now)):
+            if known is not None and known.is_younger(PRICES_MS, now):
                 return known
-            await asyncio.wait({reading}, timeout=seconds)
-            return await self.stored(account, item_id)
+            if reading is not None:
+                await asyncio.wait({reading}, timeout=seconds)
+            return await self.stored(account, item_id)  # another caller's reading may have ended since the first look
         except StoreError as error:
             log.warning("item page not looked up", account=account.id, why=error.code)
             return None
@@ -117,11 +118,10 @@ class ItemPages:
         if self._live_connections.site(account.id) is None and self.ask_owner is None:
             raise NotConnected("the account is not connected", code="not_connected/items")
         reading = self._begin(account, item_id, known, AGAIN_MS, by_owner=True)
-        if reading is None:
-            return known
-        await asyncio.wait({reading})
-        if not reading.cancelled() and (error := reading.exception()) is not None:
-            raise error
+        if reading is not None:
+            await asyncio.wait({reading})
+            if not reading.cancelled() and (error := reading.exception()) is not None:
+                raise error
         return await self.stored(account, item_id)
 
     async def read_within(self, account: Account, item_id: str, age_ms: int) -> StoredPage | None:
