@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from api.authorisation_calls import NAMES
 from api.test_old_routes import rows_of_older_routes
+from api_document import api_document
 from doors import Door
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.older_routes import OLDER_ROUTES
@@ -70,6 +71,19 @@ async def test_g19_every_route_that_asks_for_a_sign_in_or_changes_something_refu
                 assert answer.status_code == 422, (method, route.path, answer.text)
                 assert answer.json()["code"] == "unknown_parameter", (method, route.path)
     assert asked > 150
+
+
+def test_g19_the_names_that_a_route_takes_are_those_of_the_document() -> None:
+    """A route finds them at ``Query`` in the signatures of its function and its dependencies."""
+    document, differ = api_document()["paths"], []
+    for route in every_route():
+        if not isinstance(route, ChangingRoute) or route.query_names is None or not route.include_in_schema:
+            continue
+        for method in route.methods or ():
+            rows = document[route.path_format][method.lower()].get("parameters", ())
+            if (named := {row["name"] for row in rows if row["in"] == "query"}) != route.query_names:
+                differ.append((method, route.path, named, route.query_names))
+    assert not differ, f"write every parameter of a query as Annotated[…, Query(…)]: {differ}"
 
 
 def test_g19_the_older_routes_are_those_of_the_page() -> None:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Path, Query, Request
-from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
 from shoal.accounts.account import Account
@@ -63,13 +62,13 @@ async def session_token(request: Request) -> str | None:
     Browsers send cookies with every request. A cookie therefore counts for a change only when the request comes from a
     page of this server.
     """
-    scheme, credentials = get_authorization_scheme_param(request.headers.get("authorization"))
-    if credentials and scheme.lower() == "bearer":
-        return credentials
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and (token := credentials.strip()):
+        return token
     if request.method not in SAFE_METHODS and not is_own_origin(request):
         return None
-    token = cookie_token(request)
-    return None if token is None or token.startswith(PREFIX) else token  # a cookie may hold session tokens only
+    kept = cookie_token(request)
+    return None if kept is None or kept.startswith(PREFIX) else kept  # a cookie may hold session tokens only
 
 
 SessionToken = Annotated[str | None, Depends(session_token)]

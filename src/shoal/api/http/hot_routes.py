@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute, answered_once
 from shoal.api.http.openapi_errors import Responses
+from shoal.api.http.route_rules import parts_of, strictest
 from shoal.strict_json import read_json
 
 Function = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -73,6 +74,7 @@ class HotRoute(Route):
         self.function = endpoint
         self.response_model = answer
         self._needs = tuple(needs)
+        self.rule = strictest(part for need in self._needs for part in parts_of(need))
         self._body = body
         self._documented = documented
 
@@ -83,7 +85,8 @@ class HotRoute(Route):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        self.declared.require_names(scope["query_string"])
+        if scope["query_string"]:
+            self.declared.require_names(scope["query_string"])
         await super().handle(scope, receive, send)
 
     @cached_property
@@ -97,11 +100,6 @@ class HotRoute(Route):
             operation_id=self.name,
             **self._documented,
         )
-
-    @property
-    def dependant(self) -> Any:
-        """What the route takes, in FastAPI's form."""
-        return self.declared.dependant
 
 
 class HotRoutes(list[HotRoute]):

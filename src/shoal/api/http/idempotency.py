@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import structlog
-from fastapi import Request, Response
-from fastapi.dependencies.models import Dependant
+from fastapi import Request, Response, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -20,7 +19,7 @@ from shoal.api.http.caller import actor_of, maybe_principal
 from shoal.api.http.older_routes import OLDER_ROUTES
 from shoal.api.http.problems import answer_to
 from shoal.api.http.query_names import require_names
-from shoal.api.http.route_rules import Asks, Shop, is_for_tokens, rule_of
+from shoal.api.http.route_rules import Asks, Shop, are_for_tokens, notes_of, parts_of, rule_of, strictest
 from shoal.api.schemas.op_ids import check_key, new_op_id
 from shoal.api.schemas.shown_once import to_keep
 from shoal.api.server import Server
@@ -90,7 +89,9 @@ class ChangingRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        token: dict[str, Any] = {"security": [{SECURITY_SCHEME: []}]} if is_for_tokens(self) else {}
+        self._parts = tuple(parts_of(endpoint, self.dependencies))
+        self.rule = strictest(self._parts)
+        token: dict[str, Any] = {"security": [{SECURITY_SCHEME: []}]} if are_for_tokens(self._parts) else {}
         key = {"parameters": [_PARAMETER]} if token and self.heeds_keys else {}
         self.openapi_extra = {**token, **key, **(self.openapi_extra or {})}
 
@@ -105,13 +106,12 @@ class ChangingRoute(APIRoute):
     @cached_property
     def query_names(self) -> frozenset[str] | None:
         """The names that a query may have; ``None``: any, as for routes of the older system and what anybody reads."""
-        methods = self.methods or set()
-        rule = rule_of(self)
+        methods, rule = self.methods or set(), self.rule
         if any((method, self.path) in OLDER_ROUTES for method in methods):
             return None
         if not CHANGING_METHODS & methods and (rule is None or rule.asks is Asks.NOTHING):
             return None
-        return frozenset(_query_names(self.dependant))
+        return frozenset(note.alias or name for part in self._parts for name, note in notes_of(part, params.Query))
 
     def require_names(self, query: bytes) -> None:
         """Raise ``InvalidInput`` for a name in a query that the route does not take."""
@@ -128,12 +128,6 @@ class ChangingRoute(APIRoute):
             return await once(self.request_class(sent.scope, sent.receive))
 
         return read
-
-
-def _query_names(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
-    for part in dependant.dependencies:
-        yield from _query_names(part)
 
 
 def answered_once(handle: Handle) -> Handle:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from typing import Any, TypeVar
+from functools import cache
+from inspect import signature
+from typing import Any, TypeVar, get_args
 
 import msgspec
-from fastapi import APIRouter, Depends
-from fastapi.dependencies.models import Dependant
+from fastapi import APIRouter, Depends, params
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from shoal.auth.permission import Permission
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = Callable[..., Any]
+Marked = TypeVar("Marked", bound=Function)
+Note = TypeVar("Note")
 
 
 class Asks(IntEnum):
@@ -62,17 +65,17 @@ class RouteRule(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def ruled(rule: RouteRule) -> Callable[[Function], Function]:
+def ruled(rule: RouteRule) -> Callable[[Marked], Marked]:
     """Attach to a dependency the rule that it enforces."""
 
-    def carry(function: Function) -> Function:
+    def carry(function: Marked) -> Marked:
         function.__dict__["route_rule"] = rule
         return reads_token(function) if rule.asks is not Asks.NOTHING else function
 
     return carry
 
 
-def reads_token(function: Function) -> Function:
+def reads_token(function: Marked) -> Marked:
     """Mark a dependency that reads the caller's token, for the OpenAPI document."""
     function.__dict__["reads_token"] = True
     return function
@@ -94,32 +97,41 @@ SIGNED_IN_BY_ITSELF = Depends(_by_itself)
 """For a WebSocket route, which checks the session itself."""
 
 
-def rule_of(route: APIRoute | APIWebSocketRoute) -> RouteRule | None:
-    """Return what the route requires; ``None`` when it declares no rule. It is found once for each route."""
-    if "route_rule" not in route.__dict__:
-        route.__dict__["route_rule"] = _found_rule(route)
-    found: RouteRule | None = route.__dict__["route_rule"]
-    return found
+def rule_of(route: Any) -> RouteRule | None:
+    """Return what the route requires; ``None`` when it declares no rule. Our routes have it ready (``rule``)."""
+    if hasattr(route, "rule"):
+        ready: RouteRule | None = route.rule
+        return ready
+    return strictest(parts_of(route.endpoint, route.dependencies))
 
 
-def _found_rule(route: APIRoute | APIWebSocketRoute) -> RouteRule | None:
+def strictest(parts: Iterable[Function]) -> RouteRule | None:
+    """Return the strictest combination of the rules of dependencies."""
     found: RouteRule | None = None
-    for dependency in _dependencies(route.dependant):
-        rule = getattr(dependency, "route_rule", None)
+    for rule in (getattr(part, "route_rule", None) for part in parts):
         if rule is not None:
             found = rule if found is None else found.with_(rule)
     return found
 
 
-def is_for_tokens(route: APIRoute) -> bool:
-    """Return whether the route reads the caller's token."""
-    return any(hasattr(dependency, "reads_token") for dependency in _dependencies(route.dependant))
+def are_for_tokens(parts: Iterable[Function]) -> bool:
+    """Return whether one of these dependencies reads the caller's token."""
+    return any(hasattr(part, "reads_token") for part in parts)
 
 
-def _dependencies(dependant: Dependant) -> Iterator[Any]:
-    yield dependant.call
-    for part in dependant.dependencies:
-        yield from _dependencies(part)
+def parts_of(function: Function, needed: Iterable[params.Depends] = ()) -> Iterator[Function]:
+    """Yield a function, and all dependencies that its signature and theirs name."""
+    yield function
+    for need in (*needed, *(note for _, note in notes_of(function, params.Depends))):
+        if need.dependency is not None:
+            yield from parts_of(need.dependency)
+
+
+@cache
+def notes_of(function: Function, kind: type[Note]) -> list[tuple[str, Note]]:
+    """Return the notes of one kind that stand at the parameters of a function (``Annotated[…]``), with their names."""
+    parameters = signature(function, eval_str=True).parameters.values()
+    return [(one.name, note) for one in parameters for note in get_args(one.annotation) if isinstance(note, kind)]
 
 
 def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute | APIWebSocketRoute]:

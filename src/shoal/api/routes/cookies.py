@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from shoal.accounts.new_cookies import add_or_renew
@@ -118,7 +118,11 @@ async def remove_cookie(
 
 @routes.post("/cookies/{cid}/resume", summary="Resume a parked account", responses=CHANGING)
 async def resume_cookie(
-    account: OperateAccount, server: TheServer, caller: TheCaller, response: Response, anyway: bool = False
+    account: OperateAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    anyway: Annotated[bool, Query()] = False,
 ) -> MsgAnswer:
     """Resume a parked account and connect again, after its owner did what the site asked for.
 

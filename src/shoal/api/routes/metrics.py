@@ -6,7 +6,6 @@ import hmac
 from typing import TYPE_CHECKING, Final
 
 from fastapi import Depends, HTTPException, Request, Response
-from fastapi.security.utils import get_authorization_scheme_param
 
 from shoal.api.http.caller import TheServer, wrong_token
 from shoal.api.http.openapi_errors import problems
@@ -46,7 +45,8 @@ async def get_metrics(server: TheServer, request: Request) -> Response:
     metrics: Metrics | None = getattr(request.app.state, "metrics", None)
     if wanted is None or metrics is None:
         raise HTTPException(404)
-    scheme, sent = get_authorization_scheme_param(request.headers.get("authorization"))
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    sent = sent.strip()
     is_right = hmac.compare_digest(sent.encode(), wanted.get_secret_value().encode())
     if scheme.lower() != "bearer" or not is_right:
         raise (sent and await wrong_token(server, request)) or Unauthenticated()
