@@ -1,4 +1,4 @@
-"""The statements of every change, given to the driver: built once for each process, with rows by position.
+"""The statements of every change and observation, given to the driver: built once, with rows by position.
 
 SQLAlchemy's work for a statement costs more than the database's. All other statements go through it; both kinds share
 the writer's transaction (see ``engines.begin``).
@@ -15,8 +15,9 @@ import msgspec
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql
 
+from shoal.accounts.account import OBSERVED_FIELDS
 from shoal.storage.engines import driver_of
-from shoal.storage.history_tables import journal, ops
+from shoal.storage.history_tables import journal, observed, ops, state_moves
 from shoal.storage.storable_cursors import storable_values
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ Values = Sequence[Any]
 
 JOURNAL_COLUMNS = ("account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms", "origin")
 OP_COLUMNS = ("op_id", "actor", "account_id", "generation", "rev", "changed", "at_ms")
+MOVE_COLUMNS = ("account_id", "at_ms", "state", "reason")
+SEEN_FIELDS = tuple(name for name in OBSERVED_FIELDS if name != "parked_for")
+OBSERVED_COLUMNS = ("account_id", "parked_for_cookie", "parked_for_nonce", *SEEN_FIELDS)
 STAMP_COLUMNS = ("generation", "rev")
 _FILLED = ("account_id", "generation", "rev", "changed", "at_ms")
 _LOCK_ACCOUNTS = "SELECT id FROM accounts WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -56,6 +60,12 @@ class ChangeStatements(Protocol):
     def store_ops(self, rows: Sequence[Values]) -> None:
         """Insert rows of ``OP_COLUMNS``, or fill in rows that are reserved for an idempotency key."""
 
+    def store_observations(self, rows: Sequence[Values]) -> None:
+        """Insert or renew rows of ``OBSERVED_COLUMNS``."""
+
+    def add_moves(self, rows: Sequence[Values]) -> int | None:
+        """Insert those rows of ``MOVE_COLUMNS`` that are new. Return the highest id, or ``None`` without a new one."""
+
 
 def statements_of(connection: Connection) -> ChangeStatements:
     """Return the statements for a connection."""
@@ -74,8 +84,20 @@ def _update(names: tuple[str, ...], mark: str) -> str:
 _STORE_OP = f"""INSERT INTO ops ({", ".join(OP_COLUMNS)}) {{rows}}
     ON CONFLICT (op_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _FILLED)}
     WHERE ops.account_id IS NULL"""
-_SQLITE_ENTRY = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES ({', '.join('?' * len(JOURNAL_COLUMNS))})"  # noqa: S608
-_SQLITE_OP = _STORE_OP.format(rows=f"VALUES ({', '.join('?' * len(OP_COLUMNS))})")
+_STORE_OBSERVATION = f"""INSERT INTO observed ({", ".join(OBSERVED_COLUMNS)}) {{rows}}
+    ON CONFLICT (account_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in OBSERVED_COLUMNS[1:])}"""
+_ADD_MOVE = f"""INSERT INTO state_moves ({", ".join(MOVE_COLUMNS)}) {{rows}}
+    ON CONFLICT (account_id, at_ms, state) DO NOTHING"""
+
+
+def _marks(columns: tuple[str, ...]) -> str:
+    return f"VALUES ({', '.join('?' * len(columns))})"
+
+
+_SQLITE_ENTRY = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) {_marks(JOURNAL_COLUMNS)}"
+_SQLITE_OP = _STORE_OP.format(rows=_marks(OP_COLUMNS))
+_SQLITE_OBSERVATION = _STORE_OBSERVATION.format(rows=_marks(OBSERVED_COLUMNS))
+_SQLITE_MOVE = _ADD_MOVE.format(rows=_marks(MOVE_COLUMNS))
 
 
 class OnSqlite:
@@ -104,6 +126,17 @@ class OnSqlite:
     def store_ops(self, rows: Sequence[Values]) -> None:
         """See ``ChangeStatements``."""
         self._raw.executemany(_SQLITE_OP, rows)
+
+    def store_observations(self, rows: Sequence[Values]) -> None:
+        """See ``ChangeStatements``."""
+        self._raw.executemany(_SQLITE_OBSERVATION, rows)
+
+    def add_moves(self, rows: Sequence[Values]) -> int | None:
+        """See ``ChangeStatements``."""
+        if not self._raw.executemany(_SQLITE_MOVE, rows).rowcount:
+            return None
+        highest: int = self._raw.execute("SELECT max(id) FROM state_moves").fetchone()[0]
+        return highest
 
 
 # ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +174,16 @@ class OnPostgresql:
 
     def store_ops(self, rows: Sequence[Values]) -> None:
         """See ``ChangeStatements``."""
-        self._execute(_postgresql_ops(), OP_COLUMNS, rows)
+        self._execute(_postgresql(_STORE_OP, ops, OP_COLUMNS), OP_COLUMNS, rows)
+
+    def store_observations(self, rows: Sequence[Values]) -> None:
+        """See ``ChangeStatements``."""
+        self._execute(_postgresql(_STORE_OBSERVATION, observed, OBSERVED_COLUMNS), OBSERVED_COLUMNS, rows)
+
+    def add_moves(self, rows: Sequence[Values]) -> int | None:
+        """See ``ChangeStatements``."""
+        statement = _postgresql(f"{_ADD_MOVE} RETURNING id", state_moves, MOVE_COLUMNS)
+        return max((row_id for (row_id,) in self._execute(statement, MOVE_COLUMNS, rows)), default=None)
 
     def _execute(self, statement: str, names: tuple[str, ...], rows: Sequence[Values]) -> psycopg.Cursor[Any]:
         given = [dict(zip(names, storable_values(row), strict=True)) for row in rows]
@@ -161,9 +203,11 @@ def _postgresql_entries(*, in_turn: bool) -> str:
 
 
 @cache
-def _postgresql_ops() -> str:
-    given = f"json_to_recordset(%s::json) AS given ({_typed(ops, OP_COLUMNS)})"
-    return _STORE_OP.format(rows=f"SELECT {', '.join(OP_COLUMNS)} FROM {given}")  # noqa: S608
+def _postgresql(statement: str, table: Table, names: tuple[str, ...]) -> str:
+    """Return the statement with rows of these columns from a JSON text, in their order."""
+    given = f"ROWS FROM (json_to_recordset(%s::json) AS ({_typed(table, names)})) WITH ORDINALITY"
+    columns = ", ".join(names)
+    return statement.format(rows=f"SELECT {columns} FROM {given} AS given ({columns}, place) ORDER BY place")  # noqa: S608
 
 
 def _typed(table: Table, names: tuple[str, ...]) -> str:

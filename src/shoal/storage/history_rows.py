@@ -16,10 +16,11 @@ from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, adva
 from shoal.accounts.positions import Stream
 from shoal.errors import StoreError
 from shoal.storage.among import among
+from shoal.storage.change_statements import statements_of
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
 from shoal.storage.living_accounts import living_among
 from shoal.storage.touched import reach
-from shoal.storage.upserts import insert_new, insert_or_renew
+from shoal.storage.upserts import insert_or_renew
 
 STEP_ROWS = 2_000
 """How many rows a step of pruning deletes at most."""
@@ -234,15 +235,9 @@ def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) 
 def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
     """Store moves in the given order; moves of accounts that do not exist, and already stored ones, are ignored."""
     living = living_among(connection, (move.account_id for move in moves))
-    rows = [
-        {"account_id": move.account_id, "state": move.state.value, "reason": move.reason, "at_ms": move.at_ms}
-        for move in moves
-        if move.account_id in living
-    ]
-    if rows:
-        added = insert_new(connection, state_moves, "account_id", "at_ms", "state").returning(state_moves.c.id)
-        if ids := connection.scalars(added, rows).all():
-            reach(connection, Stream.STATES, max(ids))
+    rows = [(move.account_id, move.at_ms, move.state.value, move.reason) for move in moves if move.account_id in living]
+    if rows and (highest := statements_of(connection).add_moves(rows)) is not None:
+        reach(connection, Stream.STATES, highest)
 
 
 def read_timeline(connection: Connection, account_id: str, since_ms: int, limit: int | None) -> list[StateMove]:

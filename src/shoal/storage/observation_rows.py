@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Select, not_, select
 
-from shoal.accounts.account import OBSERVED_FIELDS, AccountState, Observation, ParkReason
+from shoal.accounts.account import AccountState, Observation, ParkReason
 from shoal.errors import StoreError
+from shoal.storage.change_statements import OBSERVED_COLUMNS, SEEN_FIELDS, statements_of
 from shoal.storage.history_tables import observed
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject, close_incidents, open_incidents
 from shoal.storage.living_accounts import living_among
-from shoal.storage.schema import Row, accounts
-from shoal.storage.upserts import insert_or_renew
+from shoal.storage.schema import accounts
 
-_SEEN_FIELDS = tuple(name for name in OBSERVED_FIELDS if name != "parked_for")
 _STATES = {state.value: state for state in AccountState}
-OBSERVED = select(
-    *(observed.c[name] for name in ("account_id", "parked_for_cookie", "parked_for_nonce", *_SEEN_FIELDS))
-)
+OBSERVED = select(*(observed.c[name] for name in OBSERVED_COLUMNS))
 """By position: to look up each value of a row by its name takes as long as to read it."""
-_RENEWED = (*_SEEN_FIELDS, "parked_for_cookie", "parked_for_nonce")
+_seen_values = attrgetter("state.value", *SEEN_FIELDS[1:])
 
 
 def read_observations(connection: Connection, shards: Collection[int] | None = None) -> dict[str, Observation]:
@@ -40,7 +38,7 @@ def observations_in(connection: Connection, query: Select[Any]) -> dict[str, Obs
 
 
 def _observation_of(account_id: str, cookie: int | None, nonce: int | None, seen: list[Any]) -> Observation:
-    values: dict[str, Any] = dict(zip(_SEEN_FIELDS, seen, strict=True))
+    values: dict[str, Any] = dict(zip(SEEN_FIELDS, seen, strict=True))
     state = _STATES.get(values["state"])
     if state is None:
         raise StoreError(f"the observed state of account {account_id} is unknown", code="unreadable_account")
@@ -53,14 +51,11 @@ def _observation_of(account_id: str, cookie: int | None, nonce: int | None, seen
 def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
     """Store observations, and the incidents that begin or end with them; those of accounts that do not exist are
     ignored."""
-    rows = []
-    for name in sorted(living_among(connection, seen)):
-        cookie, nonce = seen[name].parked_for or (None, None)
-        row: Row = {field: getattr(seen[name], field) for field in _SEEN_FIELDS}
-        rows.append({**row, "account_id": name, "parked_for_cookie": cookie, "parked_for_nonce": nonce})
+    living = {name: seen[name] for name in sorted(living_among(connection, seen))}
+    rows = [(name, *(one.parked_for or (None, None)), *_seen_values(one)) for name, one in living.items()]
     if rows:
-        connection.execute(insert_or_renew(connection, observed, _RENEWED), rows)
-        _note_incidents(connection, {row["account_id"]: seen[row["account_id"]] for row in rows})
+        statements_of(connection).store_observations(rows)
+        _note_incidents(connection, living)
 
 
 _TROUBLE = (IncidentKind.PARKED, IncidentKind.RETRYING, IncidentKind.CRASH_LOOP)
