@@ -18,7 +18,7 @@ from shoal.storage import rule_table
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.engines import driver_of
-from shoal.storage.rule_table import ROWS_AT_ONCE
+from shoal.storage.rule_table import MANY
 from shoal.storage.schema import rules
 from shoal.storage.vault import Vault
 from store_steps import an_account, assert_fold_equals_rows, committed, created, edit, living, settled
@@ -96,19 +96,22 @@ async def test_one_of_5000_rules_costs_one_row_and_a_short_entry(
     assert (await living(store, "shop")).keywords == tuple(changed)
 
 
-async def test_many_rows_are_written_with_few_statements(store: DBManager, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_rows_are_written_with_few_statements(
+    store: DBManager, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each statement is a wait for Python's lock."""
-    number = 10 * ROWS_AT_ONCE
+    number = 10 * MANY
     (account,) = await created(store, an_account())
     written = Written(monkeypatch)
+    few, more = (4, 10) if database.is_sqlite else (1, 1)  # most rules differ from a new one in few columns
     await committed(store, edit(account, keywords=some_rules(number)))
-    assert (written.rows, written.statements) == (number, 10)
+    assert (written.rows, written.statements) == (number, few)
     account = await living(store, "shop")
     await committed(store, edit(account, keywords=tuple(replace(rule, priority=7) for rule in account.keywords)))
-    assert written.statements == 21  # deleted at once, and inserted again
+    assert written.statements == few + 1 + more  # deleted at once, and inserted again
     account = await living(store, "shop")
     await committed(store, edit(account, keywords=()))
-    assert written.statements == 22
+    assert written.statements == few + 1 + more + 1
     assert (await living(store, "shop")).keywords == ()
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
 from shoal.errors import InvalidInput, checked_fields
-from shoal.language.folding import folded_word
+from shoal.language.folding import is_blank
 from shoal.rules.rule_edits import parts_of
 
 MAX_DELIVERY_RULES = 1_000
@@ -122,9 +122,9 @@ def _item_id(given: str) -> str:
 
 
 def _title(given: str) -> str:
-    is_blank = bool(given) and not folded_word(given).strip()  # it would fit every title
+    fits_all = bool(given) and is_blank(given)
     given = given.strip()
-    if len(given) > MAX_TITLE_CHARACTERS or _CONTROL.search(given) or is_blank:
+    if len(given) > MAX_TITLE_CHARACTERS or _CONTROL.search(given) or fits_all:
         raise InvalidInput("a title is too long, or blank", code="bad_delivery_title", limit=MAX_TITLE_CHARACTERS)
     return given
 

@@ -127,8 +127,8 @@ def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Edit:
 
 def general_keywords(pairs: Sequence[tuple[str, str]]) -> Edit:
     """Replace the general text rules. Refuses bad input at once, before any lock is taken."""
-    rows = checked_rows(KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs)
-    return rules(lambda before: replace_general(before, rows), sent=len(rows))
+    replies = checked_rows([KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs])
+    return rules(lambda before: replace_general(before, replies), sent=len(replies))
 
 
 def text_keywords(rows: Sequence[KeywordRow]) -> Edit:

@@ -33,6 +33,13 @@ folded_word = lru_cache(8_192)(folded)
 """Folds a word of a rule: a change folds each of them when it is checked, indexed, and searched for rules before it."""
 
 
+def is_blank(text: str) -> bool:
+    """Return whether nothing but blanks is left of a text when it is folded."""
+    if "!" <= text[:1] <= "~" or "\u4e00" <= text[:1] <= "\u9fff":  # most words: no need to fold them
+        return False
+    return not folded_word(text).strip()
+
+
 def seen(text: str) -> str:
     """Return the text without invisible characters."""
     return text if text.isascii() else _IGNORABLE.sub("", text)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from shoal.errors import InvalidInput
-from shoal.rules.keywords import KeywordRow, Rules, check_row, is_plain_text
+from shoal.rules.keywords import KeywordRow, Rules, check_keyword, is_plain_text
 from shoal.rules.rule import Rule, RuleKind
 from shoal.sheets.xlsx import Column, Fault, Row, Table, UnusableRows
 
@@ -62,12 +62,12 @@ def rows_of_table(table: Table, rules: Rules) -> list[KeywordRow]:
 def _row(source: Row) -> KeywordRow:
     texts = source.texts
     reply = texts["reply"] if texts["reply"].strip() else ""
-    return KeywordRow(keyword=texts["keyword"], reply=reply, item_id=texts["item_id"]).stripped()
+    return KeywordRow(keyword=texts["keyword"].strip(), reply=reply, item_id=texts["item_id"].strip() or None)
 
 
 def _faults(number: int, row: KeywordRow, heads: Mapping[str, str]) -> Iterator[Fault]:
     try:
-        check_row(row)
+        check_keyword(row.keyword, row.reply)
     except InvalidInput as error:
         yield Fault(number, heads["keyword"], error)
     if row.item_id and not _ITEM_ID.fullmatch(row.item_id):

@@ -7,16 +7,20 @@ is lost that the caller's format cannot express.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
-from shoal.language.folding import folded_word
+from shoal.language.folding import is_blank
 from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule, RuleKind, in_order
 
 Rules = tuple[Rule, ...]
+Key = tuple[str, str]
+"""A keyword, and its item (empty: every item)."""
+Replies = Mapping[Key, str]
+"""Text rules in the format of the compatible routes, in their order: the reply of each."""
 
 
 class KeywordRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -27,60 +31,52 @@ class KeywordRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     item_id: str | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Keyword and item, which together are unique."""
         return (self.keyword, self.item_id or "")
 
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The reply as parts of a rule; none when it is empty."""
-        return (Part(text=self.reply),) if self.reply else ()
 
-    def stripped(self) -> KeywordRow:
-        """Return the row without outer blanks around keyword and item."""
-        return KeywordRow(keyword=self.keyword.strip(), reply=self.reply, item_id=(self.item_id or "").strip() or None)
-
-
-def replace_general(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
-    """Replace the general text rules by rows that ``checked_rows`` returned.
+def replace_general(rules: Rules, replies: Replies) -> Rules:
+    """Replace the general text rules by those that ``checked_rows`` returned.
 
     Item-bound rules, pictures and all that this format cannot express stay.
     """
-    plain = [rule for rule in rules if is_plain_text(rule)]
-    return _merge(rules, plain, [rule for rule in plain if rule.item_ids], rows)
+    return _merge(rules, replies, of_items=False)
 
 
-def replace_text(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
-    """Replace every text rule, general and item-bound, by rows that ``checked_rows`` returned.
+def replace_text(rules: Rules, replies: Replies) -> Rules:
+    """Replace every text rule, general and item-bound, by those that ``checked_rows`` returned.
 
     Pictures and all that this format cannot express stay.
     """
-    return _merge(rules, [rule for rule in rules if is_plain_text(rule)], [], rows)
+    return _merge(rules, replies, of_items=True)
 
 
-def checked_rows(rows: Iterable[KeywordRow]) -> list[KeywordRow]:
-    """Return the rows without outer blanks. Refuse rows that are invalid for any account. Raises ``InvalidInput``."""
-    stripped = [row.stripped() for row in rows]
-    _check_number(len(stripped))
-    seen: set[tuple[str, str]] = set()
-    for row in stripped:
-        check_row(row)
-        key = row.key
-        if key in seen:
-            raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=row.keyword, item=key[1])
-        seen.add(key)
-    return stripped
+def checked_rows(rows: Collection[KeywordRow]) -> Replies:
+    """Return the replies, without outer blanks around keyword and item.
+
+    Refuse rows that are invalid for any account. Raises ``InvalidInput``.
+    """
+    _check_number(len(rows))
+    replies: dict[Key, str] = {}
+    for row in rows:
+        key = keyword, item = row.keyword.strip(), (row.item_id or "").strip()
+        check_keyword(keyword, row.reply)
+        if key in replies:
+            raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=keyword, item=item)
+        replies[key] = row.reply
+    return replies
 
 
-def check_row(row: KeywordRow) -> None:
-    """Refuse a row that is invalid in any list. Raises ``InvalidInput``."""
-    if not folded_word(row.keyword).strip():
+def check_keyword(keyword: str, reply: str) -> None:
+    """Refuse a keyword and its reply if they are invalid in any list. Raises ``InvalidInput``."""
+    if is_blank(keyword):
         raise InvalidInput("a keyword is empty", code="empty_keyword")
-    if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
+    if len(keyword) > MAX_KEYWORD_CHARACTERS or len(reply) > MAX_REPLY_CHARACTERS:
         raise InvalidInput(
             f"a keyword has at most {MAX_KEYWORD_CHARACTERS} characters, a reply {MAX_REPLY_CHARACTERS}",
             code="keyword_too_long",
-            keyword=row.keyword[:MAX_KEYWORD_CHARACTERS],
+            keyword=keyword[:MAX_KEYWORD_CHARACTERS],
             keyword_limit=MAX_KEYWORD_CHARACTERS,
             reply_limit=MAX_REPLY_CHARACTERS,
         )
@@ -103,11 +99,11 @@ def without_rule(rules: Rules, rule_id: str) -> Rules:
 
 def with_image(rules: Rules, keyword: str, item_id: str | None, picture: Part) -> Rules:
     """Add a rule that answers a keyword with a picture. Refuses it if a simple rule has that keyword and item."""
-    (row,) = checked_rows([KeywordRow(keyword=keyword, reply="", item_id=item_id)])
-    if any(rule.is_simple and rule.key == row.key for rule in rules):
-        raise InvalidInput("a rule has that keyword", code="keyword_exists", keyword=row.keyword)
+    ((keyword, item),) = checked_rows([KeywordRow(keyword=keyword, reply="", item_id=item_id)])
+    if any(rule.is_simple and rule.key == (keyword, item) for rule in rules):
+        raise InvalidInput("a rule has that keyword", code="keyword_exists", keyword=keyword)
     _check_number(len(rules) + 1)
-    rule = Rule.simple(id=new_rule_id(), keyword=row.keyword, item_id=row.item_id, position=next_position(rules))
+    rule = Rule.simple(id=new_rule_id(), keyword=keyword, item_id=item, position=next_position(rules))
     return in_order((*rules, replace(rule, parts=(picture,))))
 
 
@@ -126,38 +122,44 @@ def next_position(rules: Iterable[Rule]) -> int:
     return 1 + max((rule.position for rule in rules), default=-1)
 
 
-def _merge(before: Rules, expressed: Sequence[Rule], bound: Sequence[Rule], rows: Sequence[KeywordRow]) -> Rules:
-    """Replace the rules that such rows can express, but for the ``bound`` ones among them."""
-    known = {rule.key: rule for rule in expressed}
-    ids = {rule.id for rule in expressed} - {rule.id for rule in bound}
-    kept = [rule for rule in before if rule.id not in ids] if len(ids) < len(before) else []
-    _check_number(len(rows) + len(kept))
-    rich = {rule.key: rule for rule in reversed(kept) if rule.key not in known}
-    edited: dict[tuple[str, str], Rule] = {}
+def _merge(before: Rules, replies: Replies, *, of_items: bool) -> Rules:
+    """Replace the rules that such rows can express; those of items only where ``of_items``."""
+    known: dict[Key, Rule] = {}
+    kept: list[Rule] = []
+    for old in before:
+        if is_plain_text(old) and (of_items or not old.item_ids):
+            known[old.key] = old
+        else:
+            kept.append(old)
+    _check_number(len(replies) + len(kept))
+    rich = {rule.key: rule for rule in reversed(kept)}
+    edited: dict[str, Rule] = {}
     plain: list[Rule] = []
-    free = iter(rising_ids(secrets.token_hex(6), len(rows)))
+    free = iter(rising_ids(secrets.token_hex(6), len(replies)))
     place = next_position(before)
     ordered = 0
-    for row in rows:
-        key = row.key
-        if key in rich:
-            edited[key] = _with_reply(rich[key], row)
-            continue
+    for key, reply in replies.items():
         rule = known.get(key)
-        if rule is None:
-            ordered, place = place, place + 1
-            bound_to = (row.item_id,) if row.item_id else ()
-            plain.append(
-                Rule(id=next(free), words=(row.keyword,), item_ids=bound_to, parts=row.parts, position=ordered)
-            )
-        elif rule.position >= ordered:
+        if rule is not None and rule.position >= ordered:
             ordered = rule.position
-            plain.append(rule if rule.reply == row.reply else replace(rule, parts=row.parts))
+            plain.append(rule if rule.reply == reply else replace(rule, parts=_parts(reply)))
+        elif rule is None and key in rich:
+            edited[rich[key].id] = _with_reply(rich[key], reply)
         else:
             ordered, place = place, place + 1
-            plain.append(replace(rule, parts=row.parts, position=ordered))
-    stay = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
-    return in_order((*stay, *plain))
+            if rule is None:
+                keyword, item = key
+                bound_to = (item,) if item else ()
+                rule = Rule(id=next(free), words=(keyword,), item_ids=bound_to, position=ordered, parts=_parts(reply))
+            else:
+                rule = replace(rule, parts=_parts(reply), position=ordered)
+            plain.append(rule)
+    return in_order((*(edited.get(rule.id, rule) for rule in kept), *plain))
+
+
+def _parts(reply: str) -> tuple[Part, ...]:
+    """Return a reply as parts of a rule; none when it is empty."""
+    return (Part(text=reply),) if reply else ()
 
 
 def rising_ids(drawn: str, number: int) -> list[str]:
@@ -168,13 +170,13 @@ def rising_ids(drawn: str, number: int) -> list[str]:
     return [f"{drawn}{place:04x}" for place in range(number)]
 
 
-def _with_reply(rule: Rule, row: KeywordRow) -> Rule:
-    """Return a rule richer than a row with the row's reply as its first text; everything else stays."""
-    if row.reply == rule.reply:
+def _with_reply(rule: Rule, reply: str) -> Rule:
+    """Return a rule that a row cannot express with that reply as its first text; everything else stays."""
+    if reply == rule.reply:
         return rule
     if rule.kind is RuleKind.IMAGE:
-        raise InvalidInput("a rule with a picture has that keyword", code="image_keyword_exists", keyword=row.keyword)
-    return replace(rule, parts=(*row.parts, *rule.parts[1:]))
+        raise InvalidInput("a rule with a picture has that keyword", code="image_keyword_exists", keyword=rule.keyword)
+    return replace(rule, parts=(*_parts(reply), *rule.parts[1:]))
 
 
 def _check_number(rules: int) -> None:

@@ -164,7 +164,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     @property
     def key(self) -> tuple[str, str]:
         """What must be unique among simple rules: keyword and item (empty for general)."""
-        return (self.keyword, self.item_id or "")
+        return (self.words[0], self.item_ids[0] if self.item_ids else "")
 
 
 def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:

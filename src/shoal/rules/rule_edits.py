@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput, checked_fields
-from shoal.language.folding import folded_word
+from shoal.language.folding import is_blank
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import (
     CONTAINS,
@@ -151,10 +151,10 @@ def words_of(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
     """Return a rule's words, without outer blanks and each once. Raises ``InvalidInput``."""
     if len(given) == 1:  # most rules
         word = given[0] if mode is REGEX else given[0].strip()
-        if len(word) <= MAX_KEYWORD_CHARACTERS and folded_word(word).strip():
+        if len(word) <= MAX_KEYWORD_CHARACTERS and not is_blank(word):
             return (word,)
     words = tuple(dict.fromkeys(given if mode is REGEX else [word.strip() for word in given]))
-    if not words or not all(folded_word(word).strip() for word in words):
+    if not words or any(map(is_blank, words)):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:
         raise InvalidInput(f"at most {MAX_RULE_WORDS} words", code="too_many_words", limit=MAX_RULE_WORDS)

@@ -1,16 +1,16 @@
 """Rules as rows of their table: read, and written where they differ.
 
-Rows go to the driver by position, many with one statement. Python's lock is given up and taken again at each statement:
-a thread that writes thousands of rows one by one waits as often for whatever else the server does.
+Many rows go to the driver with one statement, without the columns in which most rules are like a new one. Python's lock
+is given up and taken again at each statement: a thread that writes thousands of rows one by one waits as often for
+whatever else the server does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping
@@ -22,23 +22,29 @@ from shoal.rules.rule_rows import rule_of
 from shoal.storage.engines import driver_of
 
 Values = tuple[Any, ...]
-_Row = TypeVar("_Row")
 
-ROWS_AT_ONCE = 64
-"""Rows of one statement: their values stay below 999, the most that old versions of SQLite take."""
+MANY = 64
+"""So many rules that are edited are deleted and inserted again; so many that are removed are perhaps all of a shop."""
+_VALUES_AT_ONCE = 999
+"""The most that old versions of SQLite take in one statement."""
 _KEY = ("account_id", "id")
-_PLAIN = ("position", "match_mode", "priority", "word_mode", "cooldown_seconds", "active")
+_WORDED = ("position", "words", "parts")
+"""The columns in which most rules differ from a new one."""
+_OTHERS = ("match_mode", "priority", "word_mode", "cooldown_seconds", "active", "item_ids", "schedule")
 _DELAY = ("delay_min_seconds", "delay_max_seconds")
-_JSON = ("words", "item_ids", "schedule", "parts")
-_FIELDS = (*_PLAIN, *_DELAY, *_JSON)
-
+_FIELDS = (*_WORDED, *_OTHERS, *_DELAY)
 _COLUMNS = (*_KEY, *_FIELDS)
+_JSON = ("words", "parts", "item_ids", "schedule")
+_PLAIN = ("position", "match_mode", "priority", "word_mode", "cooldown_seconds", "active")
 
 RuleDelta = Mapping[str, Sequence[Any]]
 """What a change adds, removes and edits: rules under ``added`` and ``removed``, pairs of them under ``edited``."""
 
+_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 _id_of = attrgetter("id")
+_others_of = attrgetter(*_OTHERS, "delay_seconds")
+_OF_NEW_RULES = _others_of(Rule(id="-", words=("-",)))
 
 
 def read_rule(row: RowMapping) -> Rule:
@@ -52,17 +58,21 @@ def read_rule(row: RowMapping) -> Rule:
 
 
 class RuleWrites(msgspec.Struct, frozen=True):
-    """What a change of rules writes: ids to delete, rows to update, and the values of rows to insert, piece by piece.
+    """What a change of rules writes: ids to delete, rows to update, and rows to insert.
 
+    ``added``: lists of rows; the rows of a list have the same columns, the first of ``_COLUMNS``.
     ``replaces_all``: nothing of before stays, and all of it is deleted.
     """
 
     removed: list[str]
     edited: list[Values]
-    added: list[Values]
-    rows: int
-    """How many rows of the table it changes."""
+    added: list[list[Values]]
     replaces_all: bool
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the table it changes."""
+        return len(self.removed) + len(self.edited) + sum(map(len, self.added))
 
 
 def rule_writes(change: Change, delta: RuleDelta) -> RuleWrites | None:
@@ -71,66 +81,79 @@ def rule_writes(change: Change, delta: RuleDelta) -> RuleWrites | None:
     if not (added or removed or edited):
         return None
     gone = [rule.id for rule in removed]
-    if len(edited) >= ROWS_AT_ONCE:
+    if len(edited) >= MANY:
         gone += [old.id for old, _ in edited]
         added, edited = [*added, *[new for _, new in edited]], ()
-    if len(added) > ROWS_AT_ONCE:
+    if len(added) > MANY:
         added = sorted(added, key=_id_of)  # in the order of the index: each page of it is written once
-    rows = _rows(change.account_id, added)
-    account_id = change.account_id
+    worded = [rule for rule in added if _others_of(rule) == _OF_NEW_RULES]
+    others = [rule for rule in added if _others_of(rule) != _OF_NEW_RULES] if len(worded) < len(added) else []
+    account_id, before = change.account_id, change.old.keywords if change.old is not None else ()
     changed = _rows(account_id, [new for _, new in edited])
-    before = change.old.keywords if change.old is not None else ()
     return RuleWrites(
         gone,
         [(*row[len(_KEY) :], *row[: len(_KEY)]) for row in changed],
-        [tuple(chain.from_iterable(piece)) for piece in _pieces(rows)],
-        rows=len(gone) + len(changed) + len(rows),
-        replaces_all=len(gone) == len(before) > ROWS_AT_ONCE,
+        [rows for rows in (_worded_rows(account_id, worded), _rows(account_id, others)) if rows],
+        replaces_all=len(gone) == len(before) > MANY,
     )
 
 
 def write_rules(connection: Connection, account_id: str, writes: RuleWrites) -> None:
     """Write the rules that differ. Raises ``StaleGeneration`` when a row is missing."""
     raw = driver_of(connection).cursor()
-    statements = _statements("?" if connection.dialect.paramstyle == "qmark" else "%s")
-    deleted = 0
+    on_sqlite = connection.dialect.name == "sqlite"
+    mark, ids = ("?", "json_each(?)") if on_sqlite else ("%s", "json_array_elements_text(%s::json) AS ids (value)")
+    of_account = f"WHERE account_id = {mark}"
     if writes.replaces_all:
-        deleted = raw.execute(statements.delete_all, (account_id,)).rowcount
-    else:
-        for ids in _pieces(writes.removed):
-            deleted += raw.execute(statements.delete(len(ids)), (account_id, *ids)).rowcount
-    if deleted != len(writes.removed):
+        raw.execute(f"DELETE FROM rules {of_account}", (account_id,))  # noqa: S608
+    elif writes.removed:
+        gone = f"DELETE FROM rules {of_account} AND id IN (SELECT value FROM {ids})"  # noqa: S608
+        raw.execute(gone, (account_id, _encode(writes.removed).decode()))
+    if writes.removed and raw.rowcount != len(writes.removed):
         raise StaleGeneration("a rule that was to be removed is not there")
     if writes.edited:
-        raw.executemany(statements.update, writes.edited)
+        values = ", ".join(f"{name} = {mark}" for name in _FIELDS)
+        raw.executemany(f"UPDATE rules SET {values} {of_account} AND id = {mark}", writes.edited)  # noqa: S608
         if raw.rowcount != len(writes.edited):
             raise StaleGeneration("a rule that was to be edited is not there")
-    for values in writes.added:
-        raw.execute(statements.insert(len(values) // len(_COLUMNS)), values)
+    for rows in writes.added:
+        (_insert_on_sqlite if on_sqlite else _insert_on_postgresql)(raw, _COLUMNS[: len(rows[0])], rows)
     raw.close()
 
 
+def _insert_on_sqlite(raw: Any, names: Sequence[str], rows: Sequence[Values]) -> None:
+    at_once = _VALUES_AT_ONCE // len(names)
+    row = f"({', '.join('?' * len(names))})"
+    for start in range(0, len(rows), at_once):
+        piece = rows[start : start + at_once]
+        insert = f"INSERT INTO rules ({', '.join(names)}) VALUES {', '.join([row] * len(piece))}"  # noqa: S608
+        raw.execute(insert, tuple(chain.from_iterable(piece)))
+
+
+def _insert_on_postgresql(raw: Any, names: Sequence[str], rows: Sequence[Values]) -> None:
+    listed = ", ".join(names)
+    given = _encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+    found = "json_populate_recordset(NULL::rules, %s::json)"
+    raw.execute(f"INSERT INTO rules ({listed}) SELECT {listed} FROM {found}", (given,))  # noqa: S608
+
+
+def _worded_rows(account_id: str, rules: Sequence[Rule]) -> list[Values]:
+    """Return the first columns of each rule: column by column, which takes half the time of row by row."""
+    ids, places = [rule.id for rule in rules], [rule.position for rule in rules]
+    words, parts = _texts([rule.words for rule in rules]), _texts([rule.parts for rule in rules])
+    return list(zip(repeat(account_id), ids, places, words, parts, strict=False))
+
+
 def _rows(account_id: str, rules: Sequence[Rule]) -> list[Values]:
-    """Return the values of ``_COLUMNS`` for each rule: column by column, which takes half the time of row by row."""
-    return list(
-        zip(
-            repeat(account_id),
-            [rule.id for rule in rules],
-            [rule.position for rule in rules],
-            [str(rule.match_mode) for rule in rules],
-            [rule.priority for rule in rules],
-            [str(rule.word_mode) for rule in rules],
-            [rule.cooldown_seconds for rule in rules],
-            [rule.active for rule in rules],
-            [rule.delay_seconds[0] for rule in rules],
-            [rule.delay_seconds[1] for rule in rules],
-            _texts([rule.words for rule in rules]),
-            _texts([rule.item_ids for rule in rules]),
-            _texts([rule.schedule for rule in rules]),
-            _texts([rule.parts for rule in rules]),
-            strict=False,
+    """Return the values of ``_COLUMNS`` for each rule."""
+    items, schedules = _texts([rule.item_ids for rule in rules]), _texts([rule.schedule for rule in rules])
+    return [
+        (*first, str(rule.match_mode), rule.priority, str(rule.word_mode), rule.cooldown_seconds, rule.active,
+         items_of_it, schedule, *rule.delay_seconds)
+        for first, rule, items_of_it, schedule in zip(
+            _worded_rows(account_id, rules), rules, items, schedules, strict=True
         )
-    )
+    ]  # fmt: skip
 
 
 def _texts(lists: Sequence[tuple[Any, ...]]) -> Sequence[str]:
@@ -139,30 +162,3 @@ def _texts(lists: Sequence[tuple[Any, ...]]) -> Sequence[str]:
         return [""] * len(lists)
     texts = _encode_lines(lists).decode().split("\n")[:-1]
     return texts if all(lists) else [text if text != "[]" else "" for text in texts]
-
-
-class _Statements:
-    """The statements for one kind of placeholder, each for a number of rows. Names are ours, values are given apart."""
-
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
-        self._row = f"({', '.join([mark] * len(_COLUMNS))})"
-        values = ", ".join(f"{name} = {mark}" for name in _FIELDS)
-        self.delete_all = f"DELETE FROM rules WHERE account_id = {mark}"  # noqa: S608
-        self.update = f"UPDATE rules SET {values} WHERE account_id = {mark} AND id = {mark}"  # noqa: S608
-
-    def insert(self, rows: int) -> str:
-        """Insert rows of ``_COLUMNS``."""
-        return f"INSERT INTO rules ({', '.join(_COLUMNS)}) VALUES {', '.join([self._row] * rows)}"  # noqa: S608
-
-    def delete(self, ids: int) -> str:
-        """Delete rules of one account, by their ids."""
-        found = ", ".join([self._mark] * ids)
-        return f"DELETE FROM rules WHERE account_id = {self._mark} AND id IN ({found})"  # noqa: S608
-
-
-_statements = cache(_Statements)
-
-
-def _pieces(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
-    return (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))

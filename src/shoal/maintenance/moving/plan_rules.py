@@ -9,11 +9,11 @@ from typing import Final
 from shoal.accounts.account import Account
 from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput
-from shoal.language.folding import folded_word
+from shoal.language.folding import is_blank
 from shoal.maintenance.moving.old_shop import MAX_ROW_CHARACTERS, Fate, OldAccount, OldItemReply, OldRule
 from shoal.maintenance.moving.plan import Here, Kind, Tally
 from shoal.maintenance.moving.plan_pictures import Pictures
-from shoal.rules.keywords import KeywordRow, Rules, check_row, new_rule_id
+from shoal.rules.keywords import Rules, check_keyword, new_rule_id
 from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule
 from shoal.rules.rule_edits import MAX_ITEM_IDS, MAX_PRIORITY, MAX_RULE_WORDS
 
@@ -44,7 +44,7 @@ def plan_rules(old: OldAccount, tally: Tally, pictures: Pictures) -> Rules:
 
 def _silent_rules(old: OldAccount) -> list[Rule]:
     """Return rules without an answer that fire before all others, also before those of single items."""
-    words = [word[:MAX_KEYWORD_CHARACTERS] for word in dict.fromkeys(old.silent_words) if folded_word(word).strip()]
+    words = [word[:MAX_KEYWORD_CHARACTERS] for word in dict.fromkeys(old.silent_words) if not is_blank(word)]
     items = sorted({item for row in old.rules if is_item_id(item := row.item_id.strip())})
     return [
         Rule(id=new_rule_id(), words=some, item_ids=of_items, priority=MAX_PRIORITY)
@@ -89,7 +89,7 @@ def _rule(old: OldAccount, row: OldRule, position: int, tally: Tally, pictures: 
     words = tuple(dict.fromkeys(word for line in row.keyword.splitlines() if (word := line.strip()))) or ("",)
     try:
         for word in words:
-            check_row(KeywordRow(keyword=word, reply=row.reply, item_id=item_id or None))
+            check_keyword(word, row.reply)
     except InvalidInput as error:
         code = "rule_without_keyword" if error.code == "empty_keyword" else "rule_too_long"
         tally.skip(Kind.RULES, "keywords", _label(old, row), code)
