@@ -14,6 +14,7 @@ from typing import get_args
 from shoal.accounts.account import AccountState, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.accounts.model_settings import ModelLack, ModelMode
+from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
@@ -67,6 +68,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.ago": None,
     "refusal": {"CSI_FORBID"},
     "fields": None,
+    "fields.hint": set(SETTINGS),
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.channels.levels": set(Level),
     "cli.chats.outcomes": set(SendOutcome),
@@ -189,7 +191,7 @@ def _not_given(texts: Mapping[str, str], nodes: Collection[ast.AST]) -> Iterator
 def _family_of(key: str) -> tuple[str, str]:
     """The family of a key and its code in it; of a key that belongs to none, nothing."""
     parts = key.split(".")
-    for end in range(1, len(parts)):
+    for end in range(len(parts) - 1, 0, -1):
         if (name := ".".join(parts[:end])) in FAMILIES:
             return name, parts[end]
     return "", ""

@@ -15,6 +15,7 @@ from shoal.accounts.delivery_rule import Deliveries
 from shoal.accounts.delivery_views import VIEWS, agreeing, with_settings
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.model_settings import ModelMode
+from shoal.accounts.shop_settings import ShopSettings
 from shoal.errors import InvalidInput
 from shoal.language.storable_texts import cleaned_texts
 from shoal.logs.fingerprint import fingerprint
@@ -25,9 +26,6 @@ from shoal.rules.rule import Rule, in_order
 from shoal.xianyu.cookie_string import login_ends_at_ms
 
 MAX_ID_CHARACTERS = 64
-MAX_PAUSE_MINUTES = 60
-MAX_DEBOUNCE_SECONDS = 30.0
-MAX_REPLIES = 10_000
 RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
 FIRST_START = -1
 _FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -132,8 +130,8 @@ class Answers(StrEnum):
     """The account answers nothing."""
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One immutable snapshot of all settings of an account.
+class Account(ShopSettings, frozen=True, kw_only=True):
+    """One immutable snapshot of an account: its settings and all else that its owner set.
 
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
     last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie or its
@@ -167,44 +165,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     unb: str
     cookie: str
     cookie_version: int = 1
-    proxy: str = ""
     browser: str | None = None
     enabled: bool = True
-    replies: bool = True
-    delivery: bool = True
-    auto_confirm: bool = False
-    free_shipping: bool = False
-    name: str = ""
-    picture: str = ""
-    remark: str = ""
-    pause_duration: int = 10
-    debounce_seconds: float | None = None
-    buyer_replies_per_hour: int | None = None
-    shop_replies_per_minute: int | None = None
-    paid_message: str = ""
-    default_reply_enabled: bool = False
-    default_reply: str = ""
-    default_reply_once: bool = False
     restart_nonce: int = 0
     orders_since_ms: int = 0
-    timezone: str = ""
-    opening_hours: str = ""
-    holidays: str = ""
-    away_reply: str = ""
-    handoff_words: str = ""
-    handoff_reply: str = ""
-    filter_contacts: bool = False
-    filter_links: bool = False
-    filter_patterns: str = ""
-    price_floor_fen: int | None = None
-    ai_mode: str = ModelMode.OFF.value
-    ai_provider_id: int = 0
-    ai_persona: str = ""
-    ai_facts: str = ""
-    ai_hours: str = ""
-    ai_turns_per_chat: int = 6
-    ai_tokens_per_day: int = 100_000
-    ai_disclosure: bool = True
     keywords: tuple[Rule, ...] = ()
     items: tuple[ItemSetting, ...] = ()
     deliveries: Deliveries = ()

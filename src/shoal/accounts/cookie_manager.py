@@ -12,7 +12,6 @@ from shoal.accounts import edits
 from shoal.accounts.account import Account, AccountState, Observation, check_account_id
 from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect
-from shoal.accounts.answer_settings import OF_NEW_SHOPS
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller, ChangePath
@@ -26,6 +25,7 @@ from shoal.accounts.remote_states import OtherNodes, RemoteStates, Stand
 from shoal.accounts.row_reads import RowReads
 from shoal.accounts.setting_changes import SettingChanges
 from shoal.accounts.shard_tasks import ShardTasks
+from shoal.accounts.shop_settings import OF_NEW_SHOPS
 from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from zoneinfo import available_timezones
 
 from shoal.accounts import delivery_edits
-from shoal.accounts.account import FIRST_START, MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account
-from shoal.accounts.answer_settings import ANSWER_SETTINGS
+from shoal.accounts.account import FIRST_START, Account
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
-from shoal.accounts.model_settings import ITEM_MODEL_SETTINGS, MODEL_SETTINGS
+from shoal.accounts.model_settings import MAX_ITEM_FACTS_CHARACTERS
+from shoal.accounts.setting_kinds import Flag, Line, Number, Reply
+from shoal.accounts.shop_settings import MAX_FLOOR_FEN, SETTINGS
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput, OtherUnb, checked_fields
@@ -30,17 +30,22 @@ from shoal.rules.keywords import (
     without_rule,
 )
 from shoal.rules.matcher import MANY_RULES
-from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
+from shoal.rules.rule import Part
 from shoal.rules.rule_edits import Values, with_changed_rule, with_order, with_rule
 from shoal.rules.rule_lists import Wanted, WholeRules, merged, replaced
 from shoal.xianyu.browser import OWN, stored_form
 from shoal.xianyu.cookie_string import CookieCheck
-from shoal.xianyu.proxy import parse_proxy
 
 Edit = Callable[[Account], Account]
-MAX_REMARK_CHARACTERS = 200
-MAX_NAME_CHARACTERS = 100
-MAX_ADDRESS_CHARACTERS = 2_000
+_FLOOR = Number(0, MAX_FLOOR_FEN, "bad_ai_number")
+ITEM_SETTINGS: Mapping[str, Callable[[Any, str], Any]] = {
+    "reply": Reply().checked,
+    "paid_message": Reply().checked,
+    "nothing_to_send": Flag().checked,
+    "facts": Line(MAX_ITEM_FACTS_CHARACTERS, lambda text, _: text.strip()).checked,
+    "floor_fen": lambda value, name: None if value is None else _FLOOR.checked(value, name),
+}
+"""The settings of an item, with their checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,7 @@ def settings(values: Mapping[str, Any]) -> Edit:
     unknown = sorted(set(values) - set(SETTINGS))
     if unknown:
         raise InvalidInput(f"{unknown[0]} is no setting of an account", code="unknown_setting", field=unknown[0])
-    checked = _named(values, SETTINGS)
+    checked = _named(values, {name: SETTINGS[name].checked for name in values})
     return lambda account: _set(account, **checked)
 
 
@@ -213,8 +218,7 @@ def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
     """Change some settings of an item (see ``ItemSetting``); ``None`` deletes the item."""
     if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
         raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
-    checks = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag, **ITEM_MODEL_SETTINGS}
-    checked = None if values is None else _named(values, checks)
+    checked = None if values is None else _named(values, ITEM_SETTINGS)
 
     def edit(account: Account) -> Account:
         others = tuple(entry for entry in account.items if entry.item_id != item_id)
@@ -262,91 +266,3 @@ def _set(account: Account, **values: Any) -> Account:
     if all(getattr(account, name) == value for name, value in values.items()):
         return account
     return account.evolve(**values)
-
-
-def _text(value: Any, name: str, limit: int) -> str:
-    if not isinstance(value, str) or len(value) > limit:
-        raise InvalidInput(f"{name} is a text of at most {limit} characters", code="text_too_long", limit=limit)
-    return value
-
-
-def _remark(value: Any, name: str) -> str:
-    return _text(value, name, MAX_REMARK_CHARACTERS)
-
-
-def _name(value: Any, name: str) -> str:
-    return _text(value, name, MAX_NAME_CHARACTERS)
-
-
-def _picture(value: Any, name: str) -> str:
-    return _text(value, name, MAX_ADDRESS_CHARACTERS)
-
-
-def _reply(value: Any, name: str) -> str:
-    return _text(value, name, MAX_REPLY_CHARACTERS)
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput(f"{name} is true or false", code="not_a_flag", field=name)
-    return value
-
-
-def _pause(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PAUSE_MINUTES:
-        raise InvalidInput(f"{name} is 0 to {MAX_PAUSE_MINUTES} minutes", code="bad_pause_duration")
-    return value
-
-
-def _debounce(value: Any, name: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DEBOUNCE_SECONDS:
-        raise InvalidInput(f"{name} is 0 to {MAX_DEBOUNCE_SECONDS:g} seconds", code="bad_debounce")
-    return float(value)
-
-
-def _proxy(value: Any, name: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str) or not value:
-        raise InvalidInput(f"{name} is an address, or null for none", code="empty_secret", field=name)
-    return parse_proxy(value).url
-
-
-def _timezone(value: Any, name: str) -> str:
-    if not isinstance(value, str) or (value and value not in available_timezones()):
-        raise InvalidInput(f"{name} is a name such as Asia/Shanghai", code="bad_timezone")
-    return value
-
-
-def _replies(value: Any, name: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_REPLIES:
-        raise InvalidInput(f"{name} is 0 to {MAX_REPLIES}", code="bad_reply_limit", field=name, limit=MAX_REPLIES)
-    return value
-
-
-SETTINGS: dict[str, Callable[[Any, str], Any]] = {
-    "name": _name,
-    "picture": _picture,
-    "remark": _remark,
-    "pause_duration": _pause,
-    "debounce_seconds": _debounce,
-    "buyer_replies_per_hour": _replies,
-    "shop_replies_per_minute": _replies,
-    "paid_message": _reply,
-    "replies": _flag,
-    "delivery": _flag,
-    "auto_confirm": _flag,
-    "free_shipping": _flag,
-    "default_reply_enabled": _flag,
-    "default_reply": _reply,
-    "default_reply_once": _flag,
-    "proxy": _proxy,
-    "timezone": _timezone,
-    **ANSWER_SETTINGS,
-    **MODEL_SETTINGS,
-}
-"""The settings that are one value each, with their checks."""

@@ -1,16 +1,13 @@
-"""The settings of an account and its items that say when and with what a language model answers, with their checks."""
+"""What the settings of a shop's language model may hold."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final
 
 from shoal.errors import InvalidInput
-from shoal.rules.opening_hours import MAX_SPANS, opening_hours
 
 MAX_PERSONA_CHARACTERS: Final = 2_000
 MAX_ITEM_FACTS_CHARACTERS: Final = 2_000
@@ -19,8 +16,7 @@ MAX_QUESTION_CHARACTERS: Final = 200
 MAX_ANSWER_CHARACTERS: Final = 500
 MAX_TURNS: Final = 100
 MAX_TOKENS_PER_DAY: Final = 100_000_000
-MAX_FLOOR_FEN: Final = 100_000_000
-_MAX_ID: Final = 2**31 - 1
+MAX_PROVIDER_ID: Final = 2**31 - 1
 
 Facts = tuple[tuple[str, str], ...]
 """Questions with their answers. The id of a fact is its place, from 1."""
@@ -57,18 +53,15 @@ def facts_of(text: str) -> Facts:
     return tuple((question, answer) for question, answer in json.loads(text)) if text else ()
 
 
-def _mode(value: Any, name: str) -> str:
+def checked_mode(value: Any, name: str) -> str:
+    """Return a mode as it is stored."""
     if value not in set(ModelMode):
         raise InvalidInput(f"{name} is off, draft or auto", code="bad_ai_mode")
     return str(ModelMode(value))
 
 
-def _persona(value: Any, name: str) -> str:
-    return _text(value, name, MAX_PERSONA_CHARACTERS).strip()
-
-
-def _facts(value: Any, name: str) -> str:
-    """Check facts: pairs of question and answer, as a list or as its JSON."""
+def checked_facts(value: Any, name: str) -> str:
+    """Return facts as they are stored: pairs of question and answer, given as a list or as its JSON."""
     try:
         pairs = json.loads(value or "[]") if isinstance(value, str) else value
         found = tuple((_line(question), _line(answer)) for question, answer in pairs)
@@ -97,61 +90,3 @@ def _bad_facts(name: str) -> InvalidInput:
         question=MAX_QUESTION_CHARACTERS,
         answer=MAX_ANSWER_CHARACTERS,
     )
-
-
-def _hours(value: Any, name: str) -> str:
-    try:
-        return str(opening_hours(_text(value, name, MAX_PERSONA_CHARACTERS), ""))
-    except ValueError:
-        raise InvalidInput(
-            f"{name} are at most {MAX_SPANS} spans such as 1-5 09:00-18:00", code="bad_opening_hours", limit=MAX_SPANS
-        ) from None
-
-
-def _number(low: int, high: int) -> Callable[[Any, str], int]:
-    def check(value: Any, name: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise InvalidInput(f"{name} is {low} to {high}", code="bad_ai_number", field=name, low=low, high=high)
-        return value
-
-    return check
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput(f"{name} is true or false", code="not_a_flag", field=name)
-    return value
-
-
-def _item_facts(value: Any, name: str) -> str:
-    return _text(value, name, MAX_ITEM_FACTS_CHARACTERS).strip()
-
-
-def _item_floor(value: Any, name: str) -> int | None:
-    return None if value is None else _number(0, MAX_FLOOR_FEN)(value, name)
-
-
-def _text(value: Any, name: str, limit: int) -> str:
-    if not isinstance(value, str) or len(value) > limit:
-        raise InvalidInput(f"{name} is a text of at most {limit} characters", code="text_too_long", limit=limit)
-    return value
-
-
-MODEL_SETTINGS: Final[Mapping[str, Callable[[Any, str], Any]]] = MappingProxyType(
-    {
-        "ai_mode": _mode,
-        "ai_provider_id": _number(0, _MAX_ID),
-        "ai_persona": _persona,
-        "ai_facts": _facts,
-        "ai_hours": _hours,
-        "ai_turns_per_chat": _number(0, MAX_TURNS),
-        "ai_tokens_per_day": _number(0, MAX_TOKENS_PER_DAY),
-        "ai_disclosure": _flag,
-    }
-)
-"""These settings of an account with their checks."""
-
-ITEM_MODEL_SETTINGS: Final[Mapping[str, Callable[[Any, str], Any]]] = MappingProxyType(
-    {"facts": _item_facts, "floor_fen": _item_floor}
-)
-"""These settings of an item with their checks."""

@@ -65,7 +65,7 @@ class SettingChanges(ABC):
         return await edits.apply_edit(edit, account)
 
     async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
-        """Change some of ``edits.SETTINGS``. Raises ``InvalidInput`` that names the field.
+        """Change some ``SETTINGS`` of ``shop_settings``. Raises ``InvalidInput`` that names the field.
 
         A running account with a new proxy reconnects through it; a parked one stays parked.
         """

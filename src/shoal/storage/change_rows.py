@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, not_, select, update
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, differing
 from shoal.accounts.journal import Changes, JournalEntry, differences
 from shoal.accounts.ownership import shard_of
+from shoal.accounts.shop_settings import VIEWED_SETTINGS
 from shoal.accounts.store import Change
 from shoal.errors import StaleGeneration
 from shoal.storage.change_statements import Values, statements_of
@@ -21,7 +22,7 @@ from shoal.storage.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"
 PROXY_COLUMN = "accounts.proxy"
-PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in {*SECRET_FIELDS, "paid_message"})
+PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in {*SECRET_FIELDS, *VIEWED_SETTINGS})
 """The fields that are columns of the account's own row; a paid message is a row of ``delivery_rules``."""
 _PLAIN = frozenset(PLAIN_FIELDS)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, Text, false, text, true
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Integer, MetaData, Text, false, text, true
+
+from shoal.accounts.shop_settings import SETTINGS
 
 metadata = MetaData(
     naming_convention={
@@ -30,6 +34,18 @@ def number_column(name: str, default: int = 0) -> Column[int]:
 def flag_column(name: str, *, default: bool = False) -> Column[bool]:
     """A boolean."""
     return Column(name, Boolean, nullable=False, server_default=true() if default else false())
+
+
+def setting_column(name: str) -> Column[Any]:
+    """The column of a setting of a shop, by its declaration."""
+    declared = SETTINGS[name]
+    if declared.is_optional:
+        return Column(name, Double if declared.value_type is float else Integer, nullable=True)
+    if declared.value_type is str:
+        return text_column(name, declared.default)
+    if declared.value_type is bool:
+        return flag_column(name, default=declared.default)
+    return number_column(name, declared.default)
 
 
 def time_column(name: str) -> Column[int]:

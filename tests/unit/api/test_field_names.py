@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.accounts.edits import SETTINGS
-from shoal.accounts.model_settings import ITEM_MODEL_SETTINGS
+from shoal.accounts.edits import ITEM_SETTINGS
+from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.assistant.providers import changed_values
 from shoal.errors import InvalidInput
@@ -20,7 +20,7 @@ WRONG: tuple[object, ...] = (object(), -1, 2**70)
 
 def test_every_setting_of_which_an_error_tells_has_a_name() -> None:
     told: set[str] = set()
-    for name, check in {**SETTINGS, **ITEM_MODEL_SETTINGS}.items():
+    for name, check in {**{name: one.checked for name, one in SETTINGS.items()}, **ITEM_SETTINGS}.items():
         for value in WRONG:
             try:
                 check(value, name)
@@ -31,7 +31,7 @@ def test_every_setting_of_which_an_error_tells_has_a_name() -> None:
     assert {"ai_tokens_per_day", "floor_fen", "buyer_replies_per_hour", "auto_confirm"} <= told
     told |= {*Supplier.__struct_fields__, "per_message", "low_at", "uses_each"}
     told |= {"price_in_fen", "price_out_fen", "calls_per_minute", "fen_per_day", "name", "model", "value", "proxy"}
-    assert {name for name in told if not knows(f"fields.{name}")} == set()
+    assert {name for name in {*told, *SETTINGS} if not knows(f"fields.{name}")} == set()
 
 
 @pytest.mark.parametrize("code", ABOUT_FIELDS)

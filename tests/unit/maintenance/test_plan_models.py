@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from old_database import Rows, an_old_shop, write_sqlite
 from shoal.accounts.account import Account
-from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MODEL_SETTINGS, ModelMode
+from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, ModelMode
+from shoal.accounts.shop_settings import AssistantSettings, declared_by
 from shoal.api.schemas.imports import oddity_sentence
 from shoal.assistant.old_prompts import persona_of, prompts_of
 from shoal.auth.users import Role
@@ -80,9 +81,9 @@ def test_the_model_of_a_shop_comes_off_with_persona_floors_and_a_provider_withou
     assert (plan.counts[Kind.AI], plan.counts[Kind.PROVIDERS]) == ({"changed": 1}, {"taken": 1})
     assert not plan.waiting
     assert "canary" not in repr(plan)
-    for name, check in MODEL_SETTINGS.items():
+    for name, one in declared_by(AssistantSettings).items():
         value = getattr(afu, name)
-        assert check(value, name) == value
+        assert one.checked(value, name) == value
 
 
 def test_a_discount_of_0_is_no_discount(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from fastapi import Response
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
-from shoal.accounts.model_settings import MODEL_SETTINGS, ModelMode
+from shoal.accounts.model_settings import ModelMode
+from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
@@ -51,7 +52,8 @@ async def change_model_settings(
     is_on = values.get("ai_mode", account.ai_mode) != ModelMode.OFF
     if is_on and values.keys() & {"ai_mode", "ai_provider_id"}:
         number = values.get("ai_provider_id", account.ai_provider_id)
-        MODEL_SETTINGS["ai_provider_id"](number, "ai_provider_id")  # no database looks for a number that it cannot hold
+        # no database looks for a number that it cannot hold
+        SETTINGS["ai_provider_id"].checked(number, "ai_provider_id")
         await server.assistant.trials.target_of(account, number)
     change = server.manager.update_settings(account.id, values, caller=caller)
     outcome = await made(server, response, account.id, change)

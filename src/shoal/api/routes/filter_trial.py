@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from pydantic import BaseModel
 
-from shoal.accounts.answer_settings import ANSWER_SETTINGS
+from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.caller import ReadAccount
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ignores_keys
@@ -38,7 +38,7 @@ async def try_filter(request: Request, body: TryFilterBody, account: ReadAccount
     Settings that the body names stand for those of the shop, so that they can be tested before they are saved.
     """
     given = {
-        name: ANSWER_SETTINGS[name](value, name)
+        name: SETTINGS[name].checked(value, name)
         for name, value in body.model_dump(exclude={"text"}, exclude_unset=True).items()
     }
 

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shoal.accounts.setting_kinds import Way
+from shoal.accounts.setting_models import takes
+from shoal.accounts.shop_settings import declared_in
 from shoal.api.schemas.request_texts import MAX_BATCH, Secret, Text, body_example
 
 _COOKIE = "unb=2200000000001; cookie2=1f0e…; _m_h5_tk=…"
@@ -102,39 +105,18 @@ class AccountInfoBody(BaseModel):
     show_browser: bool | None = None
 
 
+@takes(declared_in(Way.BATCH), Text)
 class SharedSettingsBody(BaseModel):
     """Settings that many accounts may have alike. Those left out stay; ``PATCH /cookies/{cid}/settings`` says more."""
 
     model_config = body_example(default_reply_enabled=True, default_reply="在的，请说")
-    pause_duration: int = 10
-    debounce_seconds: float | None = Field(None, allow_inf_nan=False)
-    buyer_replies_per_hour: int | None = None
-    shop_replies_per_minute: int | None = None
-    paid_message: Text = ""
-    replies: bool = True
-    delivery: bool = True
-    auto_confirm: bool = False
-    free_shipping: bool = False
-    default_reply_enabled: bool = False
-    default_reply: Text = ""
-    default_reply_once: bool = False
-    timezone: Text = ""
-    opening_hours: Text = ""
-    holidays: Text = ""
-    away_reply: Text = ""
-    handoff_words: Text = ""
-    handoff_reply: Text = ""
-    filter_contacts: bool = False
-    filter_links: bool = False
-    filter_patterns: Text = ""
-    price_floor_fen: int | None = None
 
 
+@takes(declared_in(Way.BODY), Text)
 class SettingsBody(SharedSettingsBody):
     """Settings of an account to change; those left out stay.
 
-    ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
-    complete the orders of a group price (小刀) automatically.
+    ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit.
 
     Three switches: ``replies`` (messages are answered automatically), ``delivery`` (something is sent, confirmed and
     completed for orders automatically) and ``auto_confirm`` (shipments are confirmed, while ``delivery`` is on too).
@@ -142,24 +124,11 @@ class SettingsBody(SharedSettingsBody):
     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
     Answers never show its user name and password.
 
-    ``name`` is the shop's name; empty means that of the seller on the site. ``remark`` is a note.
-
-    ``timezone`` is a name such as ``Europe/Paris``, for all hours; empty means ``Asia/Shanghai``.
-
-    ``opening_hours``: spans such as ``1-5 09:00-18:00``, on lines or after semicolons; empty: always open.
-    ``holidays``: days such as ``2026-10-01`` or ``2026-10-01/2026-10-07``. While the shop is closed a message gets
-    only the ``away_reply``, once in each chat and closed period.
-
-    ``handoff_words``: one a line. A buyer who asks for a person by one of them gets the ``handoff_reply``, and the chat
-    is left to the owner.
-
-    The output filter, for every text to a buyer but deliveries: contact details, links to other places,
-    ``filter_patterns`` (regular expressions, one a line), and amounts below ``price_floor_fen``.
+    In a text that has one value on each line, opening hours may also be separated by semicolons. The output filter is
+    for every text to a buyer but deliveries.
     """
 
     model_config = body_example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
-    name: Text = ""
-    remark: Text = ""
     proxy: Secret | None = None
 
 

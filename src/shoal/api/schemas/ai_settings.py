@@ -15,6 +15,8 @@ from shoal.accounts.model_settings import (
     ModelMode,
     facts_of,
 )
+from shoal.accounts.setting_models import gives, takes
+from shoal.accounts.shop_settings import AssistantSettings, declared_by
 from shoal.api.schemas.item_pages import SpecShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, maybe_rfc3339
@@ -25,9 +27,11 @@ from shoal.assistant.trial import Trial, TrialDecision
 
 LONGEST_QUESTION = 4_000
 
+_DECLARED = declared_by(AssistantSettings)
 _SETTINGS: dict[str, Any] = {
-    "ai_mode": "draft", "ai_provider_id": 1, "ai_persona": "简短、客气", "ai_hours": "", "ai_turns_per_chat": 6,
-    "ai_tokens_per_day": 100_000, "ai_disclosure": True, "resting_until": None, "lacks": None, "tokens_today": 812,
+    **{name: one.default for name, one in _DECLARED.items()},
+    "ai_mode": "draft", "ai_provider_id": 1, "ai_persona": "简短、客气", "resting_until": None,
+    "lacks": None, "tokens_today": 812,
     "ai_facts": [{"id": 1, "question": "包邮吗", "answer": "满 30 元包邮"}],
 }  # fmt: skip
 _TRIED: dict[str, Any] = {
@@ -56,23 +60,16 @@ class FactBody(BaseModel):
 Facts = Annotated[list[FactBody], Field(max_length=MAX_FACTS)]
 
 
+@takes(_DECLARED, Text)
 class ModelSettingsBody(BaseModel):
     """Settings of the model to change; those left out stay.
 
-    ``ai_mode``: `off`, `draft` (a person sends each answer) or `auto`. ``ai_provider_id`` 0 is none. ``ai_hours`` is as
-    ``opening_hours``; empty: always. ``ai_turns_per_chat``: answers in a chat within 24 hours. ``ai_disclosure``: the
-    first answer in a chat says that a machine wrote it. ``ai_facts`` is the whole list.
+    ``ai_mode``: `off`, `draft` (a person sends each answer) or `auto`. ``ai_facts`` is the whole list.
     """
 
     model_config = body_example(ai_mode="draft", ai_provider_id=1)
     ai_mode: Literal["off", "draft", "auto"] = "off"
-    ai_provider_id: int = 0
-    ai_persona: Text = ""
     ai_facts: Facts = Field(default_factory=list)
-    ai_hours: Text = ""
-    ai_turns_per_chat: int = 6
-    ai_tokens_per_day: int = 100_000
-    ai_disclosure: bool = True
 
 
 class FactShape(BaseModel):
@@ -83,6 +80,7 @@ class FactShape(BaseModel):
     answer: str
 
 
+@gives(_DECLARED)
 class ModelSettings(BaseModel):
     """The settings of a shop's model.
 
@@ -93,13 +91,7 @@ class ModelSettings(BaseModel):
 
     model_config = example(**_SETTINGS)
     ai_mode: ModelMode
-    ai_provider_id: int
-    ai_persona: str
     ai_facts: list[FactShape]
-    ai_hours: str
-    ai_turns_per_chat: int
-    ai_tokens_per_day: int
-    ai_disclosure: bool
     resting_until: str | None
     lacks: ModelLack | None
     tokens_today: int
@@ -196,14 +188,9 @@ def settings_of(
     """Return the fields of ``ModelSettings``."""
     pairs = enumerate(facts_of(account.ai_facts), 1)
     return {
+        **{name: getattr(account, name) for name in _DECLARED},
         "ai_mode": ModelMode(account.ai_mode),
-        "ai_provider_id": account.ai_provider_id,
-        "ai_persona": account.ai_persona,
         "ai_facts": [FactShape(id=place, question=question, answer=answer) for place, (question, answer) in pairs],
-        "ai_hours": account.ai_hours,
-        "ai_turns_per_chat": account.ai_turns_per_chat,
-        "ai_tokens_per_day": account.ai_tokens_per_day,
-        "ai_disclosure": account.ai_disclosure,
         "resting_until": maybe_rfc3339(resting_until_ms),
         "lacks": lacks,
         "tokens_today": tokens_today,

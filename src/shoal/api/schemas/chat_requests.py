@@ -6,6 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shoal.accounts.setting_models import takes
+from shoal.accounts.shop_settings import FilterSettings, declared_by
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.messages.replies import LONGEST_RECEIVED
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
@@ -78,15 +80,12 @@ class TryBody(BaseModel):
     at: Text | None = Field(None, max_length=40)
 
 
+@takes(declared_by(FilterSettings), Text)
 class TryFilterBody(BaseModel):
     """A text to test with the output filter. Settings that are left out are those of the shop."""
 
     model_config = body_example(text="加我微信聊", filter_contacts=True)
     text: Text = Field(max_length=LONGEST_RECEIVED)
-    filter_contacts: bool = False
-    filter_links: bool = False
-    filter_patterns: Text = ""
-    price_floor_fen: int | None = None
 
 
 class ReplyHookBody(BaseModel):

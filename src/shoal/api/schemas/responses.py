@@ -9,10 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.accounts.account import Account, AccountState, Answers, Observation
-from shoal.accounts.answer_settings import ANSWER_SETTINGS
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry
+from shoal.accounts.setting_kinds import Way
+from shoal.accounts.setting_models import gives
+from shoal.accounts.shop_settings import declared_in
 from shoal.accounts.undo import can_undo
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.auth.permission import Permission
@@ -79,41 +81,14 @@ CHANGE_EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+_ANSWERED = declared_in(Way.ANSWER)
+
+
+@gives(_ANSWERED)
 class DesiredBody(BaseModel):
     """The desired state: what the owner set."""
 
     enabled: bool
-    replies: bool
-    delivery: bool
-    auto_confirm: bool
-    name: str
-    remark: str
-    pause_duration: int
-    debounce_seconds: float | None
-    buyer_replies_per_hour: int | None
-    shop_replies_per_minute: int | None
-    paid_message: str
-    free_shipping: bool
-    default_reply_enabled: bool
-    default_reply: str
-    default_reply_once: bool
-    timezone: str
-    opening_hours: str
-    holidays: str
-    away_reply: str
-    handoff_words: str
-    handoff_reply: str
-    filter_contacts: bool
-    filter_links: bool
-    filter_patterns: str
-    price_floor_fen: int | None
-    ai_mode: str
-    """Whether a language model answers: `off`, `draft` (a person approves it) or `auto`."""
-    ai_provider_id: int
-    ai_hours: str
-    ai_turns_per_chat: int
-    ai_tokens_per_day: int
-    ai_disclosure: bool
     proxy: str
     """Without user name and password; empty for a direct connection."""
     keyword_count: int
@@ -158,15 +133,8 @@ class AccountBody(BaseModel):
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         answers="messages", permission="own", node=None,
         desired={
-            "enabled": True, "replies": True, "delivery": True, "auto_confirm": False, "name": "小鱼杂货铺",
-            "remark": "", "pause_duration": 10,
-            "debounce_seconds": None, "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
-            "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
-            "default_reply_once": False, "timezone": "",
-            "opening_hours": "1-5 09:00-18:00", "holidays": "", "away_reply": "", "handoff_words": "人工\n转人工",
-            "handoff_reply": "已为您转接人工", "filter_contacts": True, "filter_links": False, "filter_patterns": "",
-            "price_floor_fen": None, "ai_mode": "off", "ai_provider_id": 0, "ai_hours": "", "ai_turns_per_chat": 6,
-            "ai_tokens_per_day": 100_000, "ai_disclosure": True, "proxy": "http://***@proxy.example.com:8080",
+            **{name: one.default for name, one in _ANSWERED.items()}, "enabled": True, "name": "小鱼杂货铺",
+            "opening_hours": "1-5 09:00-18:00", "proxy": "http://***@proxy.example.com:8080",
             "keyword_count": 2, "item_count": 0, "delivery_count": 0,
         },
         observed={
@@ -305,28 +273,7 @@ def desired_body(account: Account) -> DesiredBody:
     """Return the desired state. Rules and items are only counted."""
     return DesiredBody(
         enabled=account.enabled,
-        replies=account.replies,
-        delivery=account.delivery,
-        auto_confirm=account.auto_confirm,
-        name=account.name,
-        remark=account.remark,
-        pause_duration=account.pause_duration,
-        debounce_seconds=account.debounce_seconds,
-        buyer_replies_per_hour=account.buyer_replies_per_hour,
-        shop_replies_per_minute=account.shop_replies_per_minute,
-        paid_message=account.paid_message,
-        free_shipping=account.free_shipping,
-        default_reply_enabled=account.default_reply_enabled,
-        default_reply=account.default_reply,
-        default_reply_once=account.default_reply_once,
-        timezone=account.timezone,
-        **{name: getattr(account, name) for name in ANSWER_SETTINGS},
-        ai_mode=account.ai_mode,
-        ai_provider_id=account.ai_provider_id,
-        ai_hours=account.ai_hours,
-        ai_turns_per_chat=account.ai_turns_per_chat,
-        ai_tokens_per_day=account.ai_tokens_per_day,
-        ai_disclosure=account.ai_disclosure,
+        **{name: getattr(account, name) for name in _ANSWERED},
         proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),

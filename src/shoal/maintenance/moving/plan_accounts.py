@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from shoal.accounts.account import (
-    FIRST_START,
+from shoal.accounts.account import FIRST_START, Account, check_account_id
+from shoal.accounts.edits import browser_in_text
+from shoal.accounts.shop_settings import (
     MAX_DEBOUNCE_SECONDS,
+    MAX_NAME_CHARACTERS,
     MAX_PAUSE_MINUTES,
-    Account,
-    check_account_id,
+    MAX_REMARK_CHARACTERS,
 )
-from shoal.accounts.edits import MAX_NAME_CHARACTERS, MAX_REMARK_CHARACTERS, browser_in_text
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, OldAccount, OldShop
 from shoal.maintenance.moving.plan import Here, Kind, NewAccount, Tally, WasOn

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
-from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES
 from shoal.accounts.delivery_edits import MAX_CONFIRM_HOURS, MAX_COUNT, MAX_DELIVERY_RULES
-from shoal.accounts.edits import MAX_ADDRESS_CHARACTERS, MAX_NAME_CHARACTERS, MAX_REMARK_CHARACTERS
-from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MAX_TOKENS_PER_DAY, MAX_TURNS
+from shoal.accounts.setting_kinds import Way
+from shoal.accounts.setting_models import takes
+from shoal.accounts.shop_settings import declared_in
 from shoal.language.storable_texts import UNSTORABLE
-from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES
+from shoal.rules.rule import MAX_RULES
 
 VERSION = 1
 
@@ -85,42 +85,9 @@ class DeliveryPart(_Part):
     )
 
 
+@takes(declared_in(Way.FILE), Text, bounded=True)
 class SettingsPart(_Part):
     """The settings of a shop. Those that are left out stay as they are."""
-
-    name: Text = Field(default="", max_length=MAX_NAME_CHARACTERS)
-    picture: Text = Field(default="", max_length=MAX_ADDRESS_CHARACTERS)
-    remark: Text = Field(default="", max_length=MAX_REMARK_CHARACTERS)
-    timezone: Text = Field(default="", description="Such as `Asia/Shanghai`, which is also the default.")
-    replies: bool = Field(default=True, description="Answer messages automatically.")
-    delivery: bool = Field(default=True, description="Handle orders automatically.")
-    auto_confirm: bool = Field(default=False, description="Confirm shipments; only while `delivery` is on too.")
-    free_shipping: bool = False
-    pause_duration: int = Field(default=10, description=f"Minutes, 0 to {MAX_PAUSE_MINUTES}.")
-    debounce_seconds: FiniteFloat | None = Field(
-        default=None, description=f"0 to {MAX_DEBOUNCE_SECONDS:g}; null: the server's."
-    )
-    buyer_replies_per_hour: int | None = Field(default=None, description=f"0 to {MAX_REPLIES}; null: the server's.")
-    shop_replies_per_minute: int | None = Field(default=None, description=f"0 to {MAX_REPLIES}; null: the server's.")
-    default_reply_enabled: bool = False
-    default_reply: Text = Field(default="", max_length=MAX_REPLY_CHARACTERS)
-    default_reply_once: bool = False
-    opening_hours: Text = Field(default="", description="Spans such as `1-5 09:00-18:00`, after semicolons.")
-    holidays: Text = Field(default="", description="Days such as `2026-10-01` or `2026-10-01/2026-10-07`.")
-    away_reply: Text = Field(default="", max_length=MAX_REPLY_CHARACTERS, description="Said while the shop is closed.")
-    handoff_words: Text = Field(default="", description="With them a buyer asks for a person; one a line.")
-    handoff_reply: Text = Field(default="", max_length=MAX_REPLY_CHARACTERS)
-    filter_contacts: bool = Field(default=False, description="Hold back contact details.")
-    filter_links: bool = Field(default=False, description="Hold back links to other places.")
-    filter_patterns: Text = Field(default="", description="Hold back what they match; regular expressions, one a line.")
-    price_floor_fen: int | None = Field(default=None, description="Hold back amounts below it; null: none.")
-    ai_mode: str = Field(default="off", description="Whether a language model answers: `off`, `draft` or `auto`.")
-    ai_persona: Text = Field(default="", max_length=MAX_PERSONA_CHARACTERS, description="How the model is to speak.")
-    ai_facts: Text = Field(default="", description="What the model may say: a JSON list of `[question, answer]`.")
-    ai_hours: Text = Field(default="", description="When the model answers, as `opening_hours`; empty: always.")
-    ai_turns_per_chat: int = Field(default=6, description=f"Answers of the model in a chat in 24 h, 0 to {MAX_TURNS}.")
-    ai_tokens_per_day: int = Field(default=100_000, description=f"0 to {MAX_TOKENS_PER_DAY}.")
-    ai_disclosure: bool = Field(default=True, description="Buyers are told that a machine answers.")
 
 
 class ShopPart(_Part):
