@@ -119,7 +119,7 @@ async def test_what_is_no_json_is_refused(door: Door, sent: bytes) -> None:
 
 
 async def test_a_long_list_is_checked_beside_the_event_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, mode in (("sent_whole", "replace"), ("sent_rule", "merge")):
+    for name, mode in (("sent_whole", "replace"), ("checked", "merge")):
         threads: set[str] = set()
         read = getattr(rule_lists, name)
 

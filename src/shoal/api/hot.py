@@ -21,8 +21,9 @@ from shoal.api.http.caller import (
     who_replies_named,
 )
 from shoal.api.http.changes import facts_of, outcome_of
-from shoal.api.http.hot_routes import HotRoutes, body_of, query_of
+from shoal.api.http.hot_routes import HotRoutes
 from shoal.api.http.idempotency import ignores_keys
+from shoal.api.http.json_bodies import body_of, query_of
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_ONE, problems
 from shoal.api.http.route_rules import anybody
 from shoal.api.http.states_elsewhere import found_account, looked_elsewhere, observed_now

@@ -11,7 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
-from shoal.api.http.large_responses import has_many_rules
+from shoal.api.http.json_bodies import has_many_rules
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import account_body, etag, etag_of
 from shoal.api.server import Server

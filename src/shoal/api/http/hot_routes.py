@@ -9,27 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from functools import cached_property
 from inspect import Parameter, Signature
-from json import JSONDecodeError
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute, answered_once
 from shoal.api.http.openapi_errors import Responses
 from shoal.api.http.route_rules import parts_of, strictest
-from shoal.strict_json import read_json
 
 Function = Callable[[Request], Coroutine[Any, Any, Response]]
-Model = TypeVar("Model", bound=BaseModel)
-_MISSING: Final = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
-_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 
 
 class _AccountId(Convertor[str]):
@@ -133,37 +125,3 @@ def _declaration(
     declared.__dict__.update(function.__dict__, __signature__=Signature([*bodies, *needed]))
     declared.__name__, declared.__doc__ = function.__name__, function.__doc__
     return declared
-
-
-async def body_of(request: Request, model: type[Model]) -> Model:
-    """Return the JSON body of a request. Raise ``RequestValidationError`` as FastAPI does."""
-    try:
-        sent = await request.body()
-    except ClientDisconnect:
-        raise HTTPException(400) from None  # the client is gone and receives no answer
-    kind = request.headers.get("content-type", "")
-    try:
-        if not sent:
-            raise RequestValidationError([_MISSING])
-        body = read_json(sent) if kind in _JSON or _is_json(kind) else sent
-        return model.model_validate(body, from_attributes=True)
-    except JSONDecodeError as error:
-        wrong = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "JSON decode error", "input": {}}
-        raise RequestValidationError([{**wrong, "ctx": {"error": error.msg}}]) from None
-    except ValidationError as error:
-        raise RequestValidationError([{**row, "loc": ("body", *row["loc"])} for row in error.errors()]) from None
-    except (ValueError, RecursionError):
-        raise HTTPException(400) from None
-
-
-def query_of(request: Request, model: type[Model]) -> Model:
-    """Return the query of a request. Raise ``RequestValidationError`` as FastAPI does."""
-    try:
-        return model.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        raise RequestValidationError([{**row, "loc": ("query", *row["loc"])} for row in error.errors()]) from None
-
-
-def _is_json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shoal.api.http.caller import actor_of, maybe_principal
+from shoal.api.http.json_bodies import JsonRequest
 from shoal.api.http.older_routes import OLDER_ROUTES
 from shoal.api.http.problems import answer_to
 from shoal.api.http.query_names import require_names
@@ -40,7 +41,6 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.storage.idempotency_keys import KeyedRequest, StoredAnswer
-from shoal.strict_json import read_json
 
 log = structlog.get_logger("shoal.idempotency")
 
@@ -74,14 +74,6 @@ def ignores_keys(function: Function) -> Function:
     """Mark the function of a route that ignores keys: it signs in or out, or only shows something."""
     function.__dict__["ignores_keys"] = True
     return function
-
-
-class JsonRequest(Request):
-    """A request whose body is JSON as its standard has it."""
-
-    async def json(self) -> Any:
-        """Return the body. Raises ``json.JSONDecodeError``, which FastAPI answers."""
-        return read_json(await self.body())
 
 
 class ChangingRoute(APIRoute):

@@ -13,7 +13,7 @@ from shoal.accounts.edits import image_keyword
 from shoal.api.http.caller import AccountToChange, AccountToRead, RulesToChange, RulesToRead, TheCaller, TheServer
 from shoal.api.http.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.large_responses import has_many_rules, large_answer
+from shoal.api.http.json_bodies import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import TABLE, check_name, row_errors, table_answer

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import AccountToRead, TheServer, WhoReads, WhoReadsNamed
-from shoal.api.http.large_responses import large_answer
+from shoal.api.http.json_bodies import large_answer
 from shoal.api.http.openapi_errors import READING, READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, Origin, TheServer, WhoReads
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.large_responses import large_answer
+from shoal.api.http.json_bodies import large_answer
 from shoal.api.http.openapi_errors import READING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers

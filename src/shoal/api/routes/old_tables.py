@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, TheServer
-from shoal.api.http.large_responses import large_answer
+from shoal.api.http.json_bodies import large_answer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cards import list_cards

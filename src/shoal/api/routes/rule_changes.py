@@ -13,7 +13,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
 from shoal.api.http.changes import made
-from shoal.api.http.large_responses import has_many_rules
+from shoal.api.http.json_bodies import has_many_rules
 from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside_if

@@ -16,11 +16,10 @@ from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer, who_operates
 from shoal.api.http.changes import facts_of, untouched
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.large_responses import has_many_rules, large_answer
+from shoal.api.http.idempotency import ChangingRoute, ignores_keys
+from shoal.api.http.json_bodies import JsonRequest, has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
-from shoal.api.http.sliced_bodies import SlicedRoute, checked
 from shoal.api.http.table_files import TABLE, file_headers, row_errors, table_answer
 from shoal.api.routes.rule_changes import measured, new_rule_ids, rules_made, warnings_about
 from shoal.api.schemas.responses import etag_of, example, rfc3339
@@ -31,7 +30,7 @@ from shoal.api.schemas.rules import (
     TheLanguage,
     edits_shown,
 )
-from shoal.api.schemas.sent_rules import sent_rule, sent_whole
+from shoal.api.schemas.sent_rules import checked, sent_rule, sent_rules, sent_whole
 from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
@@ -47,7 +46,21 @@ from shoal.sheets.xlsx import Fault, Table, UnusableRows
 
 routes = Routes(tags=["rules"])
 _ZIP = b"PK"
-_replacing = Routes(tags=["rules"], route_class=SlicedRoute)
+
+
+class _RulesRequest(JsonRequest):
+    """A request whose rules are read at once."""
+
+    async def json(self) -> Any:
+        rows = sent_rules(await self.body())
+        return await super().json() if rows is None else {"rules": rows}
+
+
+class _RulesRoute(ChangingRoute):
+    request_class = _RulesRequest
+
+
+_replacing = Routes(tags=["rules"], route_class=_RulesRoute)
 
 
 @_replacing.put("/cookies/{cid}/rules", summary="Replace all rules", response_model=RulesReplaced, responses=CHANGING)
@@ -104,13 +117,13 @@ async def _edit(rows: Any, account: Account, server: Server, caller: Caller, mod
 
 
 def _whole(rows: Any, account: Account, caller: Caller) -> WholeRules | None:
-    if not isinstance(rows, list) or not all(isinstance(row, msgspec.Raw) for row in rows):
+    if not isinstance(rows, list):
         return None
     return sent_whole(rows, new_rule_ids(caller, len(rows)), next_position(account.keywords))
 
 
 def _wanted(rows: Any, caller: Caller) -> list[Wanted]:
-    sent = checked(rows, sent_rule)
+    sent = checked(rows)
     return [
         Wanted(values, rule_id, new_id)
         for (rule_id, values), new_id in zip(sent, new_rule_ids(caller, len(sent)), strict=True)
@@ -243,12 +256,13 @@ def _row(wanted: Wanted) -> dict[str, Any]:
 
 
 class _JsonFile(msgspec.Struct):
-    rules: list[msgspec.Raw]
+    rules: list[Any]
 
 
 def _read_json(data: bytes) -> list[tuple[int, Wanted]]:
+    text = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        rows = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=_JsonFile).rules
+        rows = sent_rules(text) or msgspec.json.decode(text, type=_JsonFile).rules
     except msgspec.DecodeError as error:
         raise InvalidInput("no file of rules", code="bad_rules_file", why=str(error)[:200]) from None
     if len(rows) > MAX_RULES:

@@ -13,7 +13,7 @@ from shoal.accounts.diagnosis import CheckName, Facts, diagnose
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.large_responses import has_many_rules
+from shoal.api.http.json_bodies import has_many_rules
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.diagnosis import facts_of, sentences_of

@@ -12,7 +12,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of
-from shoal.api.http.large_responses import has_many_rules, large_answer
+from shoal.api.http.json_bodies import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.rule_changes import measured, new_rule_ids, rules_made, warnings_about, warnings_found

@@ -97,7 +97,7 @@ class KnownRuleBody(RuleBody):
 
 
 class RulesBody(BaseModel):
-    """All rules, in the order in which they are matched. ``sliced_bodies.checked`` validates them."""
+    """All rules, in the order in which they are matched. ``sent_rules.checked`` validates them."""
 
     model_config = ConfigDict(
         strict=True,
