@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
+import typer
+
 from shoal.accounts.account import AccountState, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.accounts.model_settings import ModelLack, ModelMode
@@ -22,7 +24,9 @@ from shoal.assistant.budget import NoRoomWhy
 from shoal.assistant.model_calls import WhyFailed
 from shoal.assistant.rail_facts import Why
 from shoal.assistant.trial import TrialDecision
+from shoal.cli.app import app
 from shoal.cli.doctor.findings import Look
+from shoal.cli.run_rows import keys_of, rows_in
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
@@ -139,6 +143,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
 ``None``: any string of the code may be a code of the family.
 """
 
+_OF_ROWS = ("cli.", "ai.", "ai_providers.")
+"""How the keys begin that stand in rows of commands."""
 _LOOKED_AT = (ast.Call, ast.Constant)
 _KEY = re.compile(r"[a-z_]+(\.[\w/-]+)+")
 _HOLE = re.compile(r"(?<!{){(\w+)")
@@ -149,6 +155,12 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
     """Return a line for each fault."""
     nodes = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, _LOOKED_AT)]
     asked, built, strings = _uses(nodes)
+    in_help = keys_of_help()
+    strings |= in_help
+    built |= strings & FAMILIES.keys()
+    asked |= (
+        in_help | {text for text in strings if text.startswith(_OF_ROWS) and _KEY.fullmatch(text)} - FAMILIES.keys()
+    )
     strings |= reported_codes()
     asked |= {f"moving.odd.{code}" for code in reported_codes()}
     return [
@@ -160,6 +172,13 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
         *_not_given(en, nodes),
         *(fault for key in sorted(zh.keys() & en.keys()) for fault in _unlike(key, zh[key], en[key])),
     ]
+
+
+def keys_of_help() -> set[str]:
+    """Return the keys of the help of commands that are rows."""
+    found = list(rows_in(typer.main.get_command(app)))
+    groups = {f"{root}.help.{root.partition('.')[2] or root}" for _, _, root in found}
+    return groups.union(*(keys_of(one, root) for _, one, root in found))
 
 
 def _unused(zh: Mapping[str, str], built: set[str], strings: set[str]) -> Iterator[str]:

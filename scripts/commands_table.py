@@ -7,6 +7,7 @@ command calls has its reason in ``NOT_FOR_A_SHELL``.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import typer
 import shoal.cli
 from shoal.api.routes.reference import operations
 from shoal.cli.app import app
+from shoal.cli.rows import Row
 from shoal.config import load_settings
 from shoal.server.reply_server import build_app
 
@@ -29,6 +31,7 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 CALLS = {"call": None, "ask": None, "ask_rows": "GET", "rows_of": "GET", "send_file": "POST", "fetch_file": "GET"}
 """The functions that call a route, each with its method if it has only one."""
 
+_OPERATION = re.compile(r"[A-Z]+ /\S+")
 MANY = 20
 OLDER = "(older system)"
 """How the summary of a route ends that only scripts and front ends of the older system call."""
@@ -167,7 +170,18 @@ def _reached_by_commands() -> Iterator[tuple[str, Function]]:
         callback = command.callback
         while hasattr(callback, "__wrapped__"):
             callback = callback.__wrapped__
-        yield name, _closure(f"{callback.__module__}.{callback.__name__}", functions)
+        row: Row | None = getattr(callback, "row", None)
+        if row is not None and row.does is None:
+            yield name, Function([_operation(row.operation)], texts={row.operation.partition(" ")[0]})
+            continue
+        start: Any = callback if row is None else row.does
+        yield name, _closure(f"{start.__module__}.{start.__name__}", functions)
+
+
+def _operation(text: str) -> Call:
+    """Return the call of an operation such as ``GET /cookies/{cid}``."""
+    method, _, path = text.partition(" ")
+    return Call(method, tuple(None if part.startswith("{") else part for part in path.strip("/").split("/")))
 
 
 def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -257,6 +271,8 @@ def _read(function: ast.AST, known: Mapping[str, str]) -> Function:
             read.names.add(known[node.id])
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             read.texts.add(node.value)
+            if _OPERATION.fullmatch(node.value):
+                read.calls.append(_operation(node.value))
         elif isinstance(node, ast.Call):
             name = _name_of(node.func)
             read.calls += _call(name, node, tuples) if name in CALLS else _handed_on(node)

@@ -102,6 +102,17 @@ class ApiClient:
         self.token = str(answer["token"])
         return self.token
 
+    async def ask(
+        self, operation: str, *, body: Any = None, query: Mapping[str, Any] | None = None, key: str | None = None,
+        **path: str,
+    ) -> Any:  # fmt: skip
+        """Call an operation, such as ``GET /cookies/{cid}``, and return its JSON. ``None`` in a query is left out.
+
+        Raises like ``call``.
+        """
+        method, parts = parts_of(operation, path)
+        return await self.call(method, *parts, body=body, params=texts_of(query), key=key)
+
     async def call(
         self, method: str, *path: str, body: Any = None, params: Mapping[str, str] | None = None, key: str | None = None
     ) -> Any:
@@ -277,6 +288,21 @@ def server_url(url: str) -> str:
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ConfigError("startup.not_an_address", url=repr(url))
     return stripped
+
+
+def parts_of(operation: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return the method of an operation, and the parts of its path with their values."""
+    method, _, path = operation.partition(" ")
+    return method, [values[part[1:-1]] if part.startswith("{") else part for part in path.strip("/").split("/")]
+
+
+def texts_of(query: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the parameters of a query that have a value, as texts."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else value if isinstance(value, list) else str(value)
+        for name, value in (query or {}).items()
+        if value is not None
+    }
 
 
 def in_order(accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
-
-from shoal.cli.api_client import ApiClient
-from shoal.cli.session import chosen_url
-from shoal.cli.token_file import TokenFile
+# Imported only while a shell completes a word.
+# ruff: noqa: PLC0415
 
 _KEPT_SECONDS = 30.0
 """A shell asks at each press of the key: what was returned a moment ago is good enough."""
@@ -29,6 +24,12 @@ def account_ids(incomplete: str) -> list[str]:
 
 
 def _names() -> list[str]:
+    import asyncio
+    import hashlib
+
+    from shoal.cli.session import chosen_url
+    from shoal.cli.token_file import TokenFile
+
     url = chosen_url(None)
     token = os.environ.get("SHOAL_TOKEN") or TokenFile().get(url)
     if not token:
@@ -42,11 +43,17 @@ def _names() -> list[str]:
 
 
 async def _ask(url: str, token: str) -> list[str]:
+    import asyncio
+
+    from shoal.cli.api_client import ApiClient
+
     async with asyncio.timeout(_ASK_SECONDS), ApiClient(url, token) as client:
         return [str(name) for name in await client.call("GET", "cookies")]
 
 
 def _file() -> Path:
+    import platformdirs
+
     return Path(platformdirs.user_cache_dir("shoal")) / "account-ids.json"
 
 

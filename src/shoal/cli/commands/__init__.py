@@ -1,0 +1,1 @@
+"""The commands that call the API: rows by noun."""

@@ -1,0 +1,220 @@
+"""Makes commands of rows, and runs each of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Optional, cast
+
+import typer
+
+from shoal.cli.rows import Answer, Given, Param, Row, flag, option, plain
+from shoal.cli.words import words
+from shoal.errors import ConfigError
+
+if TYPE_CHECKING:
+    from shoal.cli.api_client import ApiClient
+
+# The client, and what draws tables, are imported by a command that runs: a help needs neither.
+# ruff: noqa: PLC0415
+
+URL = option("--url", "_url", metavar="URL", help="cli.session.help.url")
+AS_JSON = flag("--json", "_json", help="cli.help.json")
+_PAGE = 200
+"""The largest page of every list."""
+_YES = flag("--yes -y", "_yes", help="cli.help.yes")
+_IN_PATH = re.compile(r"{(\w+)}")
+_wants_json: ContextVar[bool] = ContextVar("wants_json", default=False)
+
+
+def wants_json() -> bool:
+    """Return whether the command was given ``--json``."""
+    return _wants_json.get()
+
+
+def note(sentence: str, *, err: bool = False) -> None:
+    """Print a sentence, unless the command was given ``--json``."""
+    if not _wants_json.get():
+        typer.echo(sentence, err=err)
+
+
+# ── rows as commands ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def group(name: str, rows: Sequence[Row], root: str = "") -> typer.Typer:
+    """Return a group with a command per row. ``root``: where the catalogue has its help; ``cli.NAME`` when left out."""
+    root = root or f"cli.{name}"
+    made = typer.Typer(no_args_is_help=True, help=words(f"{root}.help.{name}"))
+    made.callback()(lambda: None)  # a group with one command stays a group
+    for one in rows:
+        made.command(one.name, help=words(help_of(one, root)))(command_of(one, root))
+    return made
+
+
+def command_of(one: Row, root: str) -> Callable[..., None]:
+    """Return the function of a command, with the signature by which Typer parses it."""
+    params = {_typed_name(param): param for param in _params(one)}
+
+    def run_row(**typed: Any) -> None:
+        given = {params[name].name: _read(params[name], value) for name, value in typed.items()}
+        run(one, given)
+
+    made: Any = run_row
+    made.__signature__ = inspect.Signature([_parameter(name, param, root) for name, param in params.items()])
+    made.row, made.root = one, root
+    return cast("Callable[..., None]", made)
+
+
+def help_of(one: Row, root: str) -> str:
+    """Return the key of a command's help."""
+    return one.help or f"{root}.help.{one.name.replace('-', '_')}"
+
+
+def keys_of(one: Row, root: str) -> set[str]:
+    """Return the keys of the catalogue by which the help of a command is made."""
+    return {help_of(one, root), *(_help_key(param, root) for param in _params(one))}
+
+
+def rows_in(command: Any, name: str = "shoal") -> Iterator[tuple[str, Row, str]]:
+    """Yield each command below one that is a row: its name, the row, and where the catalogue has its help."""
+    for part, below in getattr(command, "commands", {}).items():
+        yield from rows_in(below, f"{name} {part}")
+    called = command.callback
+    while hasattr(called, "__wrapped__"):
+        called = called.__wrapped__
+    if hasattr(called, "row"):
+        yield name, called.row, called.root
+
+
+def _params(one: Row) -> tuple[Param, ...]:
+    return (*one.params, *((_YES,) if one.confirm else ()), URL, AS_JSON)
+
+
+def _help_key(param: Param, root: str) -> str:
+    return param.help or f"{root}.help.{_typed_name(param)}"
+
+
+def _typed_name(param: Param) -> str:
+    return plain(param.flags[0]) if param.flags else re.sub(r"\W", "", param.more["metavar"]).lower()
+
+
+def _parameter(name: str, param: Param, root: str) -> inspect.Parameter:
+    kind: Any = cast("Any", Literal)[param.kind] if isinstance(param.kind, tuple) else param.kind
+    more = {"show_default": False, **param.more} if param.default in {None, ...} else param.more
+    known = {"help": words(_help_key(param, root)), **more}
+    of = typer.Option(param.default, *param.flags, **known) if param.flags else typer.Argument(param.default, **known)
+    if param.default is None:
+        kind = Optional[kind]  # noqa: UP045  a type that is made at run time
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=of, annotation=kind)
+
+
+def _read(param: Param, typed: Any) -> Any:
+    """Return what the API takes; ``None`` for what was not given."""
+    if typed is None or typed == [] or (typed is False and param.default is False):
+        return None
+    return typed if param.read is None else param.read(typed)
+
+
+# ── a command that runs ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run(one: Row, given: Given) -> None:
+    """Carry out a command. Raises ``typer.Exit``."""
+    from shoal.cli.session import run as run_work
+
+    url, as_json = given.pop(URL.name), bool(given.pop(AS_JSON.name))
+    _wants_json.set(as_json)
+    if one.needs_change and not body_of(one, given):
+        raise ConfigError("cli.error.nothing_to_change")
+    if one.confirm and not given.pop(_YES.name):
+        _ask(one.confirm, given)
+    run_work(_work(one, given, url))
+
+
+def _ask(question: str, given: Given) -> None:
+    from shoal.cli.cells import Sentence
+    from shoal.cli.questions import sure
+
+    if not sure(Sentence(question, {})({}, given)):
+        raise typer.Abort
+
+
+async def _work(one: Row, given: Given, url: str | None) -> None:
+    from shoal.cli.session import signed_in
+
+    async with signed_in(url) as client:
+        answer = await (_asked(client, one, given) if one.does is None else one.does(client, given))
+    if answer is not None:
+        _publish(one, answer, given)
+
+
+async def _asked(client: ApiClient, one: Row, given: Given) -> Any:
+    method = one.operation.partition(" ")[0]
+    path = {name: str(given[name]) for name in _IN_PATH.findall(one.operation)}
+    query = {name.lstrip("?"): param for name, param in given.items() if _goes_into_query(one, name)}
+    body = body_of(one, given)
+    if method == "GET" and isinstance(one.shown, dict):
+        return await listed(client, one.operation, query, cursor=one.cursor, **path)
+    return await client.ask(one.operation, body=body or None, query=query, **path)
+
+
+async def listed(
+    client: ApiClient, operation: str, query: Given | None = None, *, cursor: str = "cursor", **path: str
+) -> Any:
+    """Return the rows of a list, page by page up to the ``limit`` of the query; an answer that is no list as it is."""
+    query = dict(query or {})
+    limit = query.get("limit")
+    found: list[Answer] = []
+    while True:
+        if limit is not None:
+            query["limit"] = min(_PAGE, limit - len(found))
+        page = await client.ask(operation, query=query, **path)
+        if not isinstance(page.get("items"), list):
+            return page
+        found += page["items"]
+        query[cursor] = page.get("next")
+        if query[cursor] is None or limit is None or len(found) >= limit:
+            return found
+
+
+def body_of(one: Row, given: Given) -> Given:
+    """Return the body of a call: what is given of it, and what is always sent."""
+    given = given if one.shaped is None else one.shaped(given)
+    fields = {name: param for name, param in given.items() if param is not None and _goes_into_body(one, name)}
+    return {**one.body, **fields}
+
+
+def _goes_into_query(one: Row, name: str) -> bool:
+    return name.startswith("?") or (
+        one.operation.startswith(("GET ", "DELETE "))
+        and not name.startswith("_")
+        and f"{{{name}}}" not in one.operation
+    )
+
+
+def _goes_into_body(one: Row, name: str) -> bool:
+    return not name.startswith(("_", "?")) and f"{{{name}}}" not in one.operation and not _goes_into_query(one, name)
+
+
+def _publish(one: Row, answer: Any, given: Given) -> None:
+    from shoal.cli.cells import shown_as, wide_console
+
+    if _wants_json.get():
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+    elif answer == [] and isinstance(one.shown, dict):
+        typer.echo(words(one.none) if "." in one.none else one.none)
+    else:
+        output = shown_as(one.shown, answer, given)
+        typer.echo(output) if isinstance(output, str) else wide_console().print(output)
+    if one.note is not None and (said := shown_as(one.note, answer, given)):
+        note(str(said), err=True)
+    if one.ok and not _is_ok(one.ok, answer):
+        raise typer.Exit(1)
+
+
+def _is_ok(field: str, answer: Answer) -> bool:
+    name, _, wanted = field.partition("=")
+    return answer[name] == wanted if wanted else bool(answer[name])
