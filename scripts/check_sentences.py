@@ -177,7 +177,7 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
 def keys_of_help() -> set[str]:
     """Return the keys of the help of commands that are rows."""
     found = list(rows_in(typer.main.get_command(app)))
-    groups = {f"{root}.help.{root.partition('.')[2] or root}" for _, _, root in found}
+    groups = {f"{root}.help.{name.split()[-2]}" for name, _, root in found}
     return groups.union(*(keys_of(one, root) for _, one, root in found))
 
 

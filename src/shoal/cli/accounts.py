@@ -19,7 +19,7 @@ from shoal.cli.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.cli.names import account_ids
 from shoal.cli.output import echo, note, print_json
 from shoal.cli.qr_login import log_in_by_qr
-from shoal.cli.questions import sure
+from shoal.cli.run_rows import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import account_facts, account_table, standing, why, wide_console
 from shoal.cli.words import printable, state_word, words

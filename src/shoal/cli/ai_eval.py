@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from shoal.cli.ai_tables import money, why_words
 from shoal.cli.api_client import ApiClient
+from shoal.cli.cells import rows_table
+from shoal.cli.commands.ai import money, why_words
 from shoal.cli.eval_cases import Case, faults_of, read_cases, read_facts
-from shoal.cli.output import Row
-from shoal.cli.session import signed_in
-from shoal.cli.tables import rows_table
+from shoal.cli.rows import Answer
 from shoal.cli.words import words
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import knows
@@ -32,7 +31,7 @@ _LONGEST_SHOWN: Final = 24
 
 
 async def evaluated(
-    url: str | None, account_id: str, data: bytes, name: str, *, runs: int, at_once: int
+    client: ApiClient, account_id: str, data: bytes, name: str, *, runs: int, at_once: int
 ) -> dict[str, Any]:
     """Return the cases of a file with what happened in each run, and how many cases failed.
 
@@ -41,11 +40,10 @@ async def evaluated(
     with _reporting_faults(name):
         cases = read_cases(data, name)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    async with signed_in(url) as client:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(words("ai.evaluating"), total=len(cases) * runs)
-            asked = _Asked(client, account_id, cases, runs, lambda: progress.advance(bar))
-            await asked.all(at_once)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(words("ai.evaluating"), total=len(cases) * runs)
+        asked = _Asked(client, account_id, cases, runs, lambda: progress.advance(bar))
+        await asked.all(at_once)
     found = [_judged(case, answers) for case, answers in zip(cases, asked.answers, strict=True)]
     return {
         "account": account_id,
@@ -85,10 +83,10 @@ class _Asked:
     def __init__(
         self, client: ApiClient, account_id: str, cases: Sequence[Case], runs: int, done: Callable[[], object]
     ) -> None:
-        self.answers: list[list[Row]] = [[] for _ in cases]
+        self.answers: list[list[Answer]] = [[] for _ in cases]
         self._client, self._account_id, self._done = client, account_id, done
         self._left = iter([(place, case) for place, case in enumerate(cases) for _ in range(runs)])
-        self._end: Row | None = None
+        self._end: Answer | None = None
         """The answer after which nothing more is asked."""
 
     async def all(self, at_once: int) -> None:
@@ -109,22 +107,22 @@ class _Asked:
             self.answers[place].append(answer)
             self._done()
 
-    async def _answer(self, case: Case) -> Row:
+    async def _answer(self, case: Case) -> Answer:
         """Ask one case, again while the provider has no room for a call in this minute."""
-        body: Row = {"text": case.question}
+        body: Answer = {"text": case.question}
         if case.item:
             body["item_id"] = case.item
         if case.facts is not None:
             body["facts"] = [{"question": question, "answer": answer} for question, answer in case.facts]
         for _ in range(_MOST_WAITS):
-            answer: Row = await self._client.call("POST", "cookies", self._account_id, "ai", "try", body=body)
+            answer: Answer = await self._client.ask("POST /cookies/{cid}/ai/try", cid=self._account_id, body=body)
             if answer["decision"] != "busy":
                 break
             await asyncio.sleep(_BUSY_SECONDS)
         return answer
 
 
-def _judged(case: Case, answers: Sequence[Row]) -> Row:
+def _judged(case: Case, answers: Sequence[Answer]) -> Answer:
     runs = [_run(case, answer) for answer in answers]
     passes = sum(not run["faults"] for run in runs)
     return {
@@ -136,7 +134,7 @@ def _judged(case: Case, answers: Sequence[Row]) -> Row:
     }
 
 
-def _run(case: Case, answer: Row) -> Row:
+def _run(case: Case, answer: Answer) -> Answer:
     output = answer["output"]
     faults = faults_of(case, answer["decision"], answer["text"])
     return {
@@ -150,12 +148,12 @@ def _run(case: Case, answer: Row) -> Row:
     }
 
 
-def _verdict(one: Row) -> str:
+def _verdict(one: Answer) -> str:
     word = words("ai.passed" if one["passed"] else "ai.failed")
     return word if len(one["runs"]) == 1 else f"{word} {one['passes']}/{len(one['runs'])}"
 
 
-def _text_of(runs: Sequence[Row]) -> str:
+def _text_of(runs: Sequence[Answer]) -> str:
     """Return the text of the first run that failed, else of the first; without one what was decided."""
     run = next((run for run in runs if run["faults"]), runs[0])
     decided = words(f"ai.decisions.{run['decision']}")
@@ -166,13 +164,13 @@ def _short(question: str) -> str:
     return question if len(question) <= _LONGEST_SHOWN else f"{question[: _LONGEST_SHOWN - 1]}…"
 
 
-def _reasons(runs: Sequence[Row]) -> str:
+def _reasons(runs: Sequence[Answer]) -> str:
     found = [_fault(fault) for run in runs for fault in run["faults"]]
     found += [why_words(run["why"]) for run in runs if run["faults"] and run["why"]]
     return " · ".join(dict.fromkeys(found))
 
 
-def _fault(fault: Row) -> str:
+def _fault(fault: Answer) -> str:
     is_decision = fault["kind"] in {"action", "no_answer"}
     word = words(f"ai.decisions.{fault['word']}") if is_decision else fault["word"]
     return words(f"ai.faults.{fault['kind']}", word=word)

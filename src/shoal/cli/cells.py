@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -117,7 +117,7 @@ def _filling(found: Any) -> Any:
     return printable(_text(found))
 
 
-def shown_as(shown: Shown, answer: Any, given: Given) -> str | Table:
+def shown_as(shown: Shown, answer: Any, given: Given) -> str | RenderableType:
     """Return what people read of an answer."""
     if isinstance(shown, str):
         return Sentence(shown, {})(answer, given)

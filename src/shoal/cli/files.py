@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from shoal.cli.words import words
+
+if TYPE_CHECKING:
+    from shoal.cli.api_client import ApiClient
 
 
 def bytes_of(file: Path) -> bytes:
@@ -36,6 +39,25 @@ def write(file: Path, data: bytes) -> None:
         raise typer.BadParameter(
             words("cli.deliveries.unwritable", path=file, why=error.strerror), param_hint="FILE"
         ) from None
+
+
+async def uploaded(client: ApiClient, picture: str) -> str:
+    """Return the address of a picture: the one that is given, or that of a file, which is uploaded."""
+    if picture.startswith(("http://", "https://")):
+        return picture
+    file = Path(picture)
+    answer = await client.send_file("pictures", name=file.name, data=bytes_of(file), field="image")
+    return str(answer["image_url"])
+
+
+async def downloaded(client: ApiClient, operation: str, file: Path, query: dict[str, Any], **path: str) -> Any:
+    """Write what an operation answers with to a file, in the format that its ending names. Return its name and size."""
+    from shoal.cli.api_client import parts_of, texts_of  # noqa: PLC0415  a help needs no client
+
+    _, parts = parts_of(operation, path)
+    data = await client.fetch_file(*parts, params={**texts_of(query), "format": file.suffix.lower().removeprefix(".")})
+    write(file, data)
+    return {"file": str(file), "bytes": len(data)}
 
 
 def with_ending(*endings: str, refused: str) -> Any:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from shoal.cli.api_client import ApiClient
-from shoal.cli.questions import sure
+from shoal.cli.run_rows import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 from shoal.errors import ConfigError

@@ -9,7 +9,7 @@ import typer
 from shoal.cli.accounts import accounts
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import echo
-from shoal.cli.questions import sure
+from shoal.cli.run_rows import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, state_word, words
 

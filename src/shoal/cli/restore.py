@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shoal.cli.backup_secrets import AsJson, DataDir, KeyFile, PassphraseFile, key_of, named, secret_of, time_of, url_of
-from shoal.cli.questions import sure
+from shoal.cli.run_rows import sure
 from shoal.cli.words import ago, printable, words
 from shoal.config import Settings, load_settings
 from shoal.errors import ConfigError

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shoal.cli.moments import moment
 from shoal.cli.names import account_ids
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
     from rich.text import Text
 
     from shoal.cli.api_client import ApiClient
@@ -24,7 +24,7 @@ Given = dict[str, Any]
 """What was given to a command, by the names of its parameters."""
 Cell = str | Callable[[Answer], "str | Text"]
 """What a table shows of a row: a field (``a.b``), the first that has a value (``a|b|–``), or a function of the row."""
-Shown = str | Mapping[str, Cell] | Callable[[Any, Given], "str | Table"]
+Shown = str | Mapping[str, Cell] | Callable[[Any, Given], "str | RenderableType"]
 """What people read of an answer: a sentence with its fields, its cells by their headings, or a function of it."""
 
 
@@ -98,17 +98,17 @@ class Row:
     """A command.
 
     It calls its operation (a method and a path), or ``does`` its own work and returns the answer. ``body``: fields that
-    are sent beside those that are given. ``shaped`` changes what is given before it is sent. An answer with ``items``
-    whose cells are shown is a list: ``none`` is the sentence for an empty one, ``cursor`` the parameter that takes its
-    ``next``. ``note`` is printed beside, for people. ``ok`` is a field of the answer, with ``=`` its value: without it
-    the command exits with 1.
+    are sent beside those that are given; it is empty for an operation that takes a body of which nothing is given.
+    ``shaped`` changes what is given before it is sent. An answer with ``items`` whose cells are shown is a list:
+    ``none`` is the sentence for an empty one, ``cursor`` the parameter that takes its ``next``. ``note`` is printed
+    beside, for people. ``ok`` is a field of the answer, with ``=`` its value: without it the command exits with 1.
     """
 
     name: str
     operation: str = ""
     params: tuple[Param, ...] = ()
     does: Callable[[ApiClient, Given], Awaitable[Any]] | None = None
-    body: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
     shaped: Callable[[Given], Given] | None = None
     needs_change: bool = False
     """At least one field of the body must be given."""
@@ -118,7 +118,7 @@ class Row:
     none: str = "–"
     cursor: str = "cursor"
     note: Shown | None = None
-    ok: str = ""
+    ok: str | Callable[[Any], Any] = ""
     help: str = ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Optional, cast
@@ -136,10 +137,16 @@ def run(one: Row, given: Given) -> None:
 
 def _ask(question: str, given: Given) -> None:
     from shoal.cli.cells import Sentence
-    from shoal.cli.questions import sure
 
     if not sure(Sentence(question, {})({}, given)):
         raise typer.Abort
+
+
+def sure(question: str) -> bool:
+    """Ask for a yes or no on the terminal. Without one, raise ``ConfigError`` that names the option ``--yes``."""
+    if not sys.stdin.isatty():
+        raise ConfigError("cli.error.unasked")
+    return typer.confirm(question, err=True)
 
 
 async def _work(one: Row, given: Given, url: str | None) -> None:
@@ -155,10 +162,10 @@ async def _asked(client: ApiClient, one: Row, given: Given) -> Any:
     method = one.operation.partition(" ")[0]
     path = {name: str(given[name]) for name in _IN_PATH.findall(one.operation)}
     query = {name.lstrip("?"): param for name, param in given.items() if _goes_into_query(one, name)}
-    body = body_of(one, given)
+    body = body_of(one, given) if one.body is not None or any(_goes_into_body(one, name) for name in given) else None
     if method == "GET" and isinstance(one.shown, dict):
         return await listed(client, one.operation, query, cursor=one.cursor, **path)
-    return await client.ask(one.operation, body=body or None, query=query, **path)
+    return await client.ask(one.operation, body=body, query=query, **path)
 
 
 async def listed(
@@ -182,9 +189,10 @@ async def listed(
 
 def body_of(one: Row, given: Given) -> Given:
     """Return the body of a call: what is given of it, and what is always sent."""
+    given = {name: param for name, param in given.items() if param is not None}
     given = given if one.shaped is None else one.shaped(given)
-    fields = {name: param for name, param in given.items() if param is not None and _goes_into_body(one, name)}
-    return {**one.body, **fields}
+    fields = {name: param for name, param in given.items() if _goes_into_body(one, name)}
+    return {**(one.body or {}), **fields}
 
 
 def _goes_into_query(one: Row, name: str) -> bool:
@@ -215,6 +223,8 @@ def _publish(one: Row, answer: Any, given: Given) -> None:
         raise typer.Exit(1)
 
 
-def _is_ok(field: str, answer: Answer) -> bool:
+def _is_ok(field: str | Callable[[Any], Any], answer: Answer) -> bool:
+    if callable(field):
+        return bool(field(answer))
     name, _, wanted = field.partition("=")
     return answer[name] == wanted if wanted else bool(answer[name])

@@ -16,7 +16,7 @@ from rich.text import Text
 from shoal.cli.api_client import ApiClient, Refused
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import echo
-from shoal.cli.questions import sure
+from shoal.cli.run_rows import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words

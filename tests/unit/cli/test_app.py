@@ -113,7 +113,7 @@ def test_each_question_of_yes_or_no_names_the_option_that_answers_it_without_a_t
     asking = {
         path.name for path in Path(shoal.cli.__file__).parent.rglob("*.py") if "typer.confirm" in path.read_text()
     }
-    assert asking == {"questions.py"}
+    assert asking == {"run_rows.py"}
 
 
 def test_without_a_server_the_shell_says_how_to_start_one(

@@ -101,7 +101,7 @@ async def test_a_password_in_the_environment_is_not_asked_for_and_none_is_no_pas
 @pytest.mark.parametrize(
     ("words", "path", "asked"),
     [
-        ("orders list", "/orders", {"limit": "50", "problem": "false"}),
+        ("orders list", "/orders", {"limit": "50"}),
         ("orders list shop --problem --limit 7", "/orders", {"limit": "7", "problem": "true", "cid": "shop"}),
         ("ai runs", "/ai-runs", {"limit": "50"}),
     ],

@@ -142,7 +142,7 @@ GOODS = (
             "problem": "detail",
         },
     ),
-    row("serve-waiting", "POST /goods/{goods_id}/serve-waiting", _GOODS,
+    row("serve-waiting", "POST /goods/{goods_id}/serve-waiting", _GOODS, body={},
         shown=says("cli.goods.requested", count="requested", waiting=lambda one: str(len(one["items"])))),
     row("show", "GET /goods/{goods_id}", _GOODS, shown=_FACTS),
     row(

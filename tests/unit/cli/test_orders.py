@@ -10,7 +10,8 @@ from rich.console import Console
 
 from shoal.api.schemas.order_sums import OrderSumsShape
 from shoal.api.schemas.orders import FULL_EXAMPLE
-from shoal.cli.order_tables import order_facts, order_line, order_table, sums_table
+from shoal.cli.cells import table_of
+from shoal.cli.commands.orders import ORDERS, order_facts, order_line, sums_table
 
 ORDER: dict[str, Any] = FULL_EXAMPLE
 
@@ -29,7 +30,7 @@ def drawn(table: object, width: int = 200) -> str:
 
 
 def test_a_list_tells_how_each_order_stands_and_what_is_in_the_way() -> None:
-    text = drawn(order_table([ORDER, {**ORDER, "status": "shipped", "problem": None}], plain=True))
+    text = drawn(table_of(ORDERS, [ORDER, {**ORDER, "status": "shipped", "problem": None}]))
     assert text.count("4500000000000000001") == 2
     assert text.count("会员月卡") == 2
     assert "awaiting shipment" in text
@@ -38,7 +39,7 @@ def test_a_list_tells_how_each_order_stands_and_what_is_in_the_way() -> None:
 
 
 def test_the_status_of_an_order_with_a_problem_is_red() -> None:
-    status = order_table([ORDER, {**ORDER, "problem": None}]).columns[2]
+    status = table_of(ORDERS, [ORDER, {**ORDER, "problem": None}]).columns[2]
     assert [getattr(cell, "style", None) for cell in status.cells] == ["red", ""]
 
 
