@@ -312,8 +312,7 @@ class World:
                 demand(self.manager.is_stale(name), f"{name} is unsettled, and not shown as stale")
             for name in self.store.in_flight:
                 demand(name in self.manager.pending, f"{name} is being written, and its draft is gone")
-                turns = self.manager.locks._turns.get(name)
-                demand(turns and turns.holder, f"{name} is being written, and its turn was given away")
+                demand(self.manager.locks.holder(name), f"{name} is being written, and its turn was given away")
 
     def _note_changes(self, accounts: Mapping[str, Account]) -> None:
         for name, account in accounts.items():

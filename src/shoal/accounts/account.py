@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from enum import StrEnum
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any, Self
 
 import msgspec
@@ -302,11 +303,9 @@ _compared = attrgetter(*_COMPARED)
 
 def differing(old: Account, new: Account) -> list[str]:
     """Return the ``SCALAR_FIELDS`` in which two snapshots differ, in order."""
-    return [
-        name
-        for name, one, other in zip(SCALAR_FIELDS, _scalars(old), _scalars(new), strict=True)
-        if one is not other and one != other
-    ]
+    olds, news = _scalars(old), _scalars(new)
+    others = compress(range(len(olds)), map(is_not, olds, news))  # nearly all values are the same objects
+    return [SCALAR_FIELDS[at] for at in others if olds[at] != news[at]]
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

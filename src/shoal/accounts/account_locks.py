@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from operator import attrgetter
+from types import TracebackType
 
 import structlog
 
@@ -18,28 +19,66 @@ log = structlog.get_logger("shoal.locks")
 SLOW_SECONDS = 5.0
 """A lock that is held longer than this is logged."""
 
-
 Refusal = Callable[[], ShoalError]
 """Creates the error for callers who should not wait for the lock."""
 
 
+class Hold:
+    """A held lock. ``release`` ends the hold; a second ``release`` does nothing.
+
+    As a context it releases the lock if its block fails.
+    """
+
+    __slots__ = ("_locks", "account_id", "is_told", "operation", "refusal", "since", "slow_at", "waits")
+
+    def __init__(
+        self, locks: AccountLocks, account_id: str, operation: str, waits: deque[_Wait], slow_at: float
+    ) -> None:
+        """``waits``: who waits for the lock, in order. ``slow_at``: when it is held long, by the loop's clock."""
+        self._locks: AccountLocks | None = locks
+        self.account_id = account_id
+        self.operation = operation
+        self.since = time.monotonic()
+        self.waits = waits
+        self.refusal: Refusal | None = None
+        self.slow_at = slow_at
+        self.is_told = False
+        """Whether it was logged that the lock is held long."""
+
+    @property
+    def held_seconds(self) -> float:
+        """How long the lock has been held."""
+        return time.monotonic() - self.since
+
+    def release(self) -> None:
+        """Let the next caller in."""
+        if self._locks is not None:
+            locks, self._locks = self._locks, None
+            locks.leave(self)
+
+    def refuse_others(self, refusal: Refusal) -> None:
+        """Refuse all callers who wait for this lock, until it is released: its end depends on what ``refusal`` says."""
+        if self._locks is not None:
+            self.refusal = refusal
+            for wait in self.waits:
+                if not wait.turn.done():
+                    wait.turn.set_exception(refusal())
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, place: TracebackType | None) -> None:
+        if error is not None:
+            self.release()
+
+
 @dataclass(slots=True, eq=False)
 class _Wait:
-    """A waiting caller: the deadline, and the error that ended the wait before it."""
+    """A waiting caller."""
 
-    limit: asyncio.Timeout
-    refusal: Refusal | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Turns:
-    """The lock of one account. It exists only while it is held or waited for."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
-    holder: Hold | None = None
-    waits: set[_Wait] = field(default_factory=set)
-    refusal: Refusal | None = None
+    operation: str
+    began: float
+    turn: asyncio.Future[Hold]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,59 +98,14 @@ class LockStats:
     oldest_held_seconds: float
 
 
-class Hold:
-    """A held lock. ``release`` ends the hold; a second ``release`` does nothing."""
-
-    def __init__(
-        self,
-        account_id: str,
-        operation: str,
-        *,
-        leave: Callable[[Hold], None],
-        refuse: Callable[[Refusal], None],
-        slow_seconds: float,
-    ) -> None:
-        self._leave = leave
-        self._refuse = refuse
-        self._released = False
-        self.account_id = account_id
-        self.operation = operation
-        self.since = time.monotonic()
-        self._warning = asyncio.get_running_loop().call_later(slow_seconds, self._warn)
-
-    @property
-    def held_seconds(self) -> float:
-        """How long the lock has been held."""
-        return time.monotonic() - self.since
-
-    def release(self) -> None:
-        """Let the next caller in."""
-        if not self._released:
-            self._released = True
-            self._warning.cancel()
-            self._leave(self)
-
-    def refuse_others(self, refusal: Refusal) -> None:
-        """Refuse all callers who wait for this lock, until it is released: its end depends on what ``refusal`` says."""
-        if not self._released:
-            self._refuse(refusal)
-
-    def _warn(self) -> None:
-        log.warning(
-            "account lock held long",
-            account=self.account_id,
-            operation=self.operation,
-            held_seconds=round(self.held_seconds, 1),
-        )
-
-
 class AccountLocks:
     """The locks of all accounts. A hold is never interrupted: the deadline of the database ends each hold."""
 
     def __init__(self, *, wait_seconds: float = 30.0, slow_seconds: float = SLOW_SECONDS) -> None:
         self._wait_seconds = wait_seconds
         self._slow_seconds = slow_seconds
-        self._turns: dict[str, _Turns] = {}
+        self._holds: dict[str, Hold] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._acquired = self._timeouts = 0
         self._wait_total = self._hold_total = self._longest_wait = self._longest_hold = 0.0
 
@@ -121,87 +115,86 @@ class AccountLocks:
         Raises ``LockTimeout`` (nothing was changed) when it is not free within the limit; the limit covers only the
         wait, not the work that follows. Raises the holder's refusal at once, if it refuses others.
         """
-        turns = self._turns.setdefault(account_id, _Turns())
-        if turns.refusal is not None:
-            raise turns.refusal()
-        turns.users += 1
-        began = time.monotonic()
-        if turns.users == 1:
-            await turns.lock.acquire()  # it is free: this does not wait
-        else:
-            await self._wait(account_id, turns, self._wait_seconds if wait_seconds is None else wait_seconds)
-        waited = time.monotonic() - began
+        holder = self._holds.get(account_id)
+        if holder is None:
+            return self._enter(account_id, operation, deque(), 0.0)
+        if holder.refusal is not None:
+            raise holder.refusal()
+        loop = asyncio.get_running_loop()
+        wait = _Wait(operation, time.monotonic(), loop.create_future())
+        holder.waits.append(wait)
+        limit = loop.call_later(
+            self._wait_seconds if wait_seconds is None else wait_seconds, self._time_out, account_id, wait
+        )
+        try:
+            return await wait.turn
+        except BaseException:
+            if wait.turn.done() and not wait.turn.cancelled() and wait.turn.exception() is None:
+                wait.turn.result().release()  # its caller left at the moment of its turn
+            elif wait in holder.waits:
+                holder.waits.remove(wait)
+            raise
+        finally:
+            limit.cancel()
+
+    def _enter(self, account_id: str, operation: str, waits: deque[_Wait], waited: float) -> Hold:
         self._acquired += 1
         self._wait_total += waited
         self._longest_wait = max(self._longest_wait, waited)
-        turns.holder = Hold(
-            account_id,
-            operation,
-            leave=partial(self._leave, turns),
-            refuse=partial(self._refuse, turns),
-            slow_seconds=self._slow_seconds,
-        )
-        return turns.holder
+        loop = asyncio.get_running_loop()
+        slow_at = loop.time() + self._slow_seconds
+        hold = self._holds[account_id] = Hold(self, account_id, operation, waits, slow_at)
+        if self._watch is None:
+            self._watch = loop.call_at(slow_at, self._look, loop)
+        return hold
 
-    async def _wait(self, account_id: str, turns: _Turns, seconds: float) -> None:
-        wait = _Wait(asyncio.timeout(seconds))
-        try:
-            async with wait.limit:
-                turns.waits.add(wait)
-                await turns.lock.acquire()
-        except BaseException as error:
-            holder = turns.holder
-            self._forget(account_id, turns)
-            if isinstance(error, TimeoutError) and wait.refusal is not None:
-                raise wait.refusal() from None
-            if isinstance(error, TimeoutError):
-                self._timeouts += 1
-                raise LockTimeout(
-                    f"{account_id} is busy",
-                    operation=holder.operation if holder else "",
-                    held_seconds=round(holder.held_seconds, 1) if holder else 0.0,
-                ) from None
-            raise
-        finally:
-            turns.waits.discard(wait)
+    def leave(self, hold: Hold) -> None:
+        """End a hold: the next caller holds the lock at once."""
+        held = hold.held_seconds
+        self._hold_total += held
+        self._longest_hold = max(self._longest_hold, held)
+        while hold.waits:
+            wait = hold.waits.popleft()
+            if not wait.turn.done():
+                waited = time.monotonic() - wait.began
+                wait.turn.set_result(self._enter(hold.account_id, wait.operation, hold.waits, waited))
+                return
+        del self._holds[hold.account_id]
 
-    @staticmethod
-    def _refuse(turns: _Turns, refusal: Refusal) -> None:
-        now = asyncio.get_running_loop().time()
-        turns.refusal = refusal
-        for wait in turns.waits:
-            if not wait.limit.expired():
-                wait.refusal = refusal
-                wait.limit.reschedule(now)
+    def _time_out(self, account_id: str, wait: _Wait) -> None:
+        if not wait.turn.done():
+            self._timeouts += 1
+            holder = self._holds[account_id]
+            held = round(holder.held_seconds, 1)
+            wait.turn.set_exception(LockTimeout(f"{account_id} is busy", operation=holder.operation, held_seconds=held))
 
-    def _leave(self, turns: _Turns, hold: Hold) -> None:
-        self._hold_total += hold.held_seconds
-        self._longest_hold = max(self._longest_hold, hold.held_seconds)
-        turns.holder = turns.refusal = None
-        turns.lock.release()
-        self._forget(hold.account_id, turns)
-
-    def _forget(self, account_id: str, turns: _Turns) -> None:
-        turns.users -= 1
-        if turns.users == 0:
-            del self._turns[account_id]
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Log which locks are held long, each once; look again when the next one could be."""
+        self._watch, now = None, loop.time()
+        untold = [hold for hold in self._holds.values() if not hold.is_told]
+        for hold in untold:
+            if hold.slow_at <= now:
+                hold.is_told = True
+                log.warning(
+                    "account lock held long",
+                    account=hold.account_id, operation=hold.operation, held_seconds=round(hold.held_seconds, 1),
+                )  # fmt: skip
+        if times := [hold.slow_at for hold in untold if not hold.is_told]:
+            self._watch = loop.call_at(min(times), self._look, loop)
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._holds)
 
     def holder(self, account_id: str) -> Hold | None:
         """Return the current hold of the account's lock."""
-        turns = self._turns.get(account_id)
-        return None if turns is None else turns.holder
+        return self._holds.get(account_id)
 
     def figures(self) -> LockStats:
         """Return what can be shown of the locks now."""
-        holders: list[Hold] = [turns.holder for turns in self._turns.values() if turns.holder is not None]
-
-        oldest = min(holders, key=attrgetter("since"), default=None)
+        oldest = min(self._holds.values(), key=attrgetter("since"), default=None)
         return LockStats(
-            held=len(holders),
-            waiting=sum(turns.users for turns in self._turns.values()) - len(holders),
+            held=len(self._holds),
+            waiting=sum(len(hold.waits) for hold in self._holds.values()),
             acquired_total=self._acquired,
             timeouts_total=self._timeouts,
             wait_seconds_total=round(self._wait_total, 3),

@@ -74,8 +74,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     op_id: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a change: the account as it is now (removed: as it was) and the state of its task.
 
     ``generation`` and ``rev`` are those that the change made (an unchanged value: the current ones). ``purged``: a

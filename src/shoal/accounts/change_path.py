@@ -7,11 +7,12 @@ disconnect, a timeout or a cancellation cannot separate a commit from its public
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import structlog
+from msgspec.structs import replace
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_locks import AccountLocks, Hold
@@ -52,6 +53,8 @@ from shoal.traces import current as current_trace
 __all__ = ["Caller", "ChangePath", "Done"]
 
 log = structlog.get_logger("shoal.changes")
+_debugs = logging.getLogger("shoal.changes").isEnabledFor
+"""Asked before a line is put together: that takes longer than to ask."""
 
 Draft = Callable[[Account, Op], Awaitable[Change]]
 """Builds the change from the account as it is once the lock is held."""
@@ -99,12 +102,14 @@ class ChangePath:
         """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was changed."""
         op, account = caller.op(), account.storable()
         with _traced("add_cookie", account.id) as trace:
-            async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
+            with await self._locks.acquire(account.id, "add_cookie") as hold:
                 trace.step("lock")
+                before = await self._done_before(account.id, op, caller.repeats)
                 if before is None:
                     await self._refuse_taken(account)
                     self._refuse_too_many(account.owner_id, caller.most_shops)
             if before is not None:
+                hold.release()
                 return self._as_before(before, caller)
             change = Change(old=None, new=account, op=op, most_shops=caller.most_shops)
             try:
@@ -142,37 +147,19 @@ class ChangePath:
         op = caller.op()
         with _traced(operation, account_id) as trace:
             for attempt in range(STALE_RETRIES):
-                look = caller.repeats or attempt > 0
-                async with self._turn(account_id, operation, op, look=look) as (hold, before):
+                with await self._locks.acquire(account_id, operation) as hold:  # the commit releases it
                     trace.step("lock")
+                    before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
                     if before is None:
                         await self._row_reads.read_if_behind(account_id, caller)
                         change = await draft(self._matching(account_id, caller), op)
                 if before is not None:
+                    hold.release()
                     return before
                 entries = await self._committed_fresh([change], [hold], caller)
                 if entries is not None:
                     return self._done(change, entries)
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
-
-    @asynccontextmanager
-    async def _turn(
-        self, account_id: str, operation: str, op: Op, *, look: bool
-    ) -> AsyncIterator[tuple[Hold, OpRecord | None]]:
-        """Take the account's lock, and look up what this op did before.
-
-        At the end of the block the lock is released if the block failed or the op was done before; otherwise the commit
-        releases it.
-        """
-        hold = await self._locks.acquire(account_id, operation)
-        try:
-            before = await self._done_before(account_id, op, look)
-            yield hold, before
-        except BaseException:
-            hold.release()
-            raise
-        if before is not None:
-            hold.release()
 
     async def change_all(
         self, edits: Mapping[str, Edit], operation: str, caller: Caller, *, wait_seconds: float
@@ -377,12 +364,13 @@ class ChangePath:
             hold.release()
 
     def _publish(self, change: Change, entry: JournalEntry, missed: Sequence[JournalEntry] = ()) -> None:
-        new = None if change.new is None else change.new.evolve(generation=entry.generation, rev=entry.rev)
+        new = None if change.new is None else replace(change.new, generation=entry.generation, rev=entry.rev)
         self._published.publish(change.account_id, new, (*missed, entry))
-        log.debug(  # the journal is the record, and a line takes a tenth of a switch
-            "change committed", account=entry.account_id, generation=entry.generation, rev=entry.rev,
-            fields=sorted(entry.changes), actor=entry.actor,
-        )  # fmt: skip
+        if _debugs(logging.DEBUG):  # the journal is the record
+            log.debug(
+                "change committed", account=entry.account_id, generation=entry.generation, rev=entry.rev,
+                fields=sorted(entry.changes), actor=entry.actor,
+            )  # fmt: skip
 
 
 async def _drafted(old: Account, edit: Edit, op: Op, caller: Caller) -> Change:

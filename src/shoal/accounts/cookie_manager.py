@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from random import Random
+
+import msgspec
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account, AccountState, Observation, check_account_id
@@ -309,7 +310,7 @@ class CookieManager(SettingChanges):
             raise
         purged = await self.wait_until_purged(account_id, within_seconds=limit)
         outcome = await self._waits.outcome(removed, caller, wait=0.0)
-        return replace(outcome, observation=Observation(), purged=True) if purged else outcome
+        return msgspec.structs.replace(outcome, observation=Observation(), purged=True) if purged else outcome
 
     def accounts_of_number(self, number: str) -> list[Account]:
         """Return every account with that seller's number."""

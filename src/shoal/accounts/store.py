@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, differences
@@ -31,8 +32,7 @@ class Found(msgspec.Struct, frozen=True):
     changes: Changes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One change of one account, built on the snapshot ``old`` and leading to ``new``.
 
     ``old is None`` creates, ``new is None`` deletes (a tombstone), ``old is new`` is an unchanged value: only its op is
@@ -55,7 +55,7 @@ class Change:
         """Return the change from one snapshot to what an edit made of it."""
         if new is old:
             return cls(old=old, new=old, op=op)
-        return cls(old=old, new=new.evolve(generation=old.generation + 1), op=op)
+        return cls(old=old, new=replace(new, generation=old.generation + 1), op=op)
 
     @property
     def account_id(self) -> str:

@@ -47,12 +47,12 @@ MUTATIONS = (
     Mutation(
         "no lock",
         (
+            Edit("accounts/account_locks.py", "        if holder is None:\n", "        if True:\n"),
             Edit(
                 "accounts/account_locks.py",
-                "turns = self._turns.setdefault(account_id, _Turns())",
-                "turns = self._turns[account_id] = _Turns()",
+                "del self._holds[hold.account_id]",
+                "self._holds.pop(hold.account_id, None)",
             ),
-            Edit("accounts/account_locks.py", "del self._turns[account_id]", "self._turns.pop(account_id, None)"),
         ),
     ),
     _one(
@@ -121,9 +121,9 @@ MUTATIONS = (
     ),
     _one(
         "the lock stays after a refusal of the edit",
-        "accounts/change_path.py",
-        "            yield hold, before\n        except BaseException:\n            hold.release()\n",
-        "            yield hold, before\n        except BaseException:\n",
+        "accounts/account_locks.py",
+        "        if error is not None:\n            self.release()\n",
+        "        if error is not None:\n            self.is_told = False\n",
     ),
     _one(
         "unsettled is taken for refused",

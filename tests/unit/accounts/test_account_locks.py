@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from shoal.accounts.account_locks import AccountLocks, Hold
 from shoal.errors import LockTimeout, StoreDegraded
+from standins import until
 
 
 async def test_turns_come_in_the_order_of_asking_and_nothing_is_left() -> None:
@@ -96,4 +98,33 @@ async def test_a_turn_that_ends_while_those_who_wait_are_refused_leaves_no_lock_
     for turn in heard:
         if isinstance(turn, Hold):
             turn.release()
+    assert len(locks) == 0
+
+
+async def test_a_lock_that_is_held_long_is_logged_once_with_its_operation() -> None:
+    locks = AccountLocks(slow_seconds=0.05)
+    with capture_logs() as lines:
+        brief = await locks.acquire("brief", "resume")
+        brief.release()
+        hold = await locks.acquire("shop", "update_keywords")
+        late = await locks.acquire("late", "update_cookie")
+        await until(lambda: len(lines) == 2)
+        await asyncio.sleep(0.1)
+        hold.release()
+        late.release()
+    assert [(line["account"], line["operation"]) for line in lines] == [
+        ("shop", "update_keywords"), ("late", "update_cookie"),
+    ]  # fmt: skip
+
+
+async def test_a_caller_who_leaves_at_the_moment_of_his_turn_passes_it_on() -> None:
+    locks = AccountLocks()
+    hold = await locks.acquire("shop", "first")
+    second = asyncio.create_task(locks.acquire("shop", "second"))
+    third = asyncio.create_task(locks.acquire("shop", "third"))
+    await asyncio.sleep(0)
+    hold.release()  # the second has the turn, and has not learnt of it
+    second.cancel()
+    (await third).release()
+    assert second.cancelled()
     assert len(locks) == 0
