@@ -11,7 +11,7 @@ import pytest
 from api_document import api_document
 from console.conftest import page_of, sign_in
 from doors import Door, client_of
-from shoal.api.http.safety_headers import SAFE
+from shoal.api.http.layer import SAFE
 from standins import until_told
 
 MAY_BE_NOBODY = {"/verify", "/logout", "/register", "/send-message"}

@@ -23,7 +23,7 @@ from shoal.api.http.caller import (
 from shoal.api.http.changes import facts_of, outcome_of
 from shoal.api.http.hot_routes import HotRoutes
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.json_bodies import body_of, query_of
+from shoal.api.http.json_bodies import JsonAnswer, body_of, query_of
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_ONE, problems
 from shoal.api.http.route_rules import anybody
 from shoal.api.http.states_elsewhere import found_account, looked_elsewhere, observed_now
@@ -45,8 +45,8 @@ hot: Final = HotRoutes()
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def _json(answer: Any) -> Response:
-    return Response(_encode(answer), media_type="application/json")
+def _json(answer: Any, etag: str = "") -> Response:
+    return JsonAnswer(_encode(answer), etag)
 
 
 class _Wait(BaseModel):
@@ -69,9 +69,8 @@ async def update_cookie_status(request: Request) -> Response:
     server = server_in(request)
     change = server.manager.update_cookie_status(account.id, body.enabled, caller=caller)
     outcome = await outcome_of(server, account.id, change)
-    answer = _json({**facts_of(outcome), "msg": "status updated", "enabled": body.enabled})
-    answer.headers["ETag"] = etag(outcome.generation)
-    return answer
+    answer = {**facts_of(outcome), "msg": "status updated", "enabled": body.enabled}
+    return _json(answer, etag(outcome.generation))
 
 
 @hot.add(
@@ -86,9 +85,8 @@ async def update_auto_confirm(request: Request) -> Response:
     change = server.manager.update_auto_confirm_setting(account.id, body.auto_confirm, caller=caller)
     outcome = await outcome_of(server, account.id, change)
     message = f"自动确认发货已{'开启' if body.auto_confirm else '关闭'}"
-    answer = _json({**facts_of(outcome), "msg": "success", "auto_confirm": body.auto_confirm, "message": message})
-    answer.headers["ETag"] = etag(outcome.generation)
-    return answer
+    answer = {**facts_of(outcome), "msg": "success", "auto_confirm": body.auto_confirm, "message": message}
+    return _json(answer, etag(outcome.generation))
 
 
 @hot.add(
@@ -109,7 +107,7 @@ async def list_cookie_details(request: Request) -> Response:
     """List the caller's accounts with their settings and their observed state."""
     server, who = server_in(request), await who_reads(request)
     await looked_elsewhere(server, who)
-    return Response(server.kept_accounts.details(server.authorization, who), media_type="application/json")
+    return JsonAnswer(server.kept_accounts.details(server.authorization, who))
 
 
 @hot.add(
@@ -121,7 +119,7 @@ async def get_cookie(request: Request) -> Response:
     server, account = server_in(request), await read_account(request, request.path_params["cid"])
     await observed_now(server, account)
     text = server.kept_accounts.body(account, known_of(request)["permission"])
-    return Response(text, headers={"ETag": etag_of(account)}, media_type="application/json")
+    return JsonAnswer(text, etag_of(account))
 
 
 @hot.add(

@@ -116,11 +116,6 @@ class ApiTokens:
         found = await self._recent.get(hashed, lambda: self._read(hashed))
         return self._valid(hashed, found, in_use=in_use)
 
-    def kept(self, token: str) -> tuple[User, ApiToken] | None:
-        """Return what ``find`` would return for a call, if that is known without waiting; otherwise ``None``."""
-        hashed = token_hash(token)
-        return self._valid(hashed, self._recent.kept(hashed, lambda: self._read(hashed)), in_use=True)
-
     def _valid(self, hashed: str, found: tuple[User, ApiToken] | None, *, in_use: bool) -> tuple[User, ApiToken] | None:
         """Return what was found if it has not expired, and note its use."""
         now = self._now_ms()

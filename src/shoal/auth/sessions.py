@@ -131,11 +131,6 @@ class Sessions:
         session = await self._recent.get(hashed, lambda: self._read(hashed))
         return self._alive(session, in_use=in_use)
 
-    def kept(self, token: str) -> Session | None:
-        """Return what ``of`` would return for a request, if that is known without waiting; otherwise ``None``."""
-        hashed = token_hash(token)
-        return self._alive(self._recent.kept(hashed, lambda: self._read(hashed)), in_use=True)
-
     async def of_user(self, user_id: int) -> list[Session]:
         """Return a user's sessions, newest first."""
         query = (

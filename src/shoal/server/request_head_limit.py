@@ -3,6 +3,7 @@ headers and trailers of any length."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -19,7 +20,7 @@ class RequestHeadLimit(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._in_head = True
         self._head_bytes = 0
-        self._moved_on = False
+        self._moved_on = self._is_large = False
 
     def on_message_begin(self) -> None:
         """Start the next request."""
@@ -27,9 +28,9 @@ class RequestHeadLimit(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Expect a body now. Headers that arrived in one piece are measured here; the parser answers 400."""
+        """Expect a body now. Headers that arrived in one large piece are measured here; the parser answers 400."""
         self._in_head, self._head_bytes, self._moved_on = False, 0, True
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        if self._is_large and len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > MAX_HEAD_BYTES:
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
 
@@ -50,7 +51,7 @@ class RequestHeadLimit(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; then check how much of it led to nothing: to no complete headers, or after a body."""
-        self._moved_on = False
+        self._moved_on, self._is_large = False, self._head_bytes + len(data) > MAX_HEAD_BYTES
         super().data_received(data)
         if not self._moved_on and not self.transport.is_closing():
             self._head_bytes += len(data)

@@ -83,8 +83,7 @@ async def test_f13_a_request_that_follows_at_once_is_not_taken_for_silence_when_
         pass
 
     async def asked(scope: Scope) -> None:
-        with RequestLimits(places).admitted(scope, receive):
-            await app(scope, receive, send)
+        await RequestLimits(places).through(app, scope, receive, send)
 
     def ask(path: str) -> asyncio.Task[None]:
         scope = {"type": "http", "path": path, "client": ("203.0.113.5", 1), "state": {STATE_KEY: connection}}

@@ -41,7 +41,7 @@ async def server_of(request: Request) -> Server:
 
 def server_in(request: Request) -> Server:
     """Return the components of the server, for code that has only the request."""
-    return cast("Server", request.app.state.server)
+    return cast("Server", request.scope["app"].state.server)
 
 
 def known_of(request: HTTPConnection) -> dict[str, Any]:
@@ -86,15 +86,6 @@ async def principal_of(server: Server, token: str | None, *, in_use: bool = True
         found = await server.api_tokens.find(token, in_use=in_use)
         return None if found is None else Principal(user=found[0], token=found[1])
     session = await server.sessions.of(token, in_use=in_use)
-    return None if session is None else Principal(user=session.user, session=session)
-
-
-def kept_principal(server: Server, token: str) -> Principal | None:
-    """Return the owner of a token in use, if that is known without waiting; otherwise ``None``."""
-    if token.startswith(PREFIX):
-        found = server.api_tokens.kept(token)
-        return None if found is None else Principal(user=found[0], token=found[1])
-    session = server.sessions.kept(token)
     return None if session is None else Principal(user=session.user, session=session)
 
 

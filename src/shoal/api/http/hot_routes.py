@@ -15,7 +15,7 @@ from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute, answered_once
 from shoal.api.http.openapi_errors import Responses
@@ -76,10 +76,15 @@ class HotRoute(Route):
         return match, {**found, "route": self}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, whose method may be another one."""
+        await (self.answer if scope["method"] in (self.methods or ()) else super().handle)(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of this method; failures are for the caller."""
         if scope["query_string"]:
             self.declared.require_names(scope["query_string"])
-        await super().handle(scope, receive, send)
+        response = await self.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
 
     @cached_property
     def declared(self) -> ChangingRoute:
@@ -96,6 +101,25 @@ class HotRoute(Route):
 
 class HotRoutes(list[HotRoute]):
     """The hot routes, in the order in which they are looked for."""
+
+    @cached_property
+    def _by_form(self) -> dict[tuple[str, int], list[HotRoute]]:
+        found: dict[tuple[str, int], list[HotRoute]] = {}
+        for route in self:
+            for method in route.methods or ():
+                found.setdefault((method, route.path.count("/")), []).append(route)
+        return found
+
+    def find(self, scope: Scope) -> ASGIApp | None:
+        """Return what answers a request, if one of these does, and put into the scope what it finds in the path."""
+        path = scope["path"]
+        for route in self._by_form.get((scope.get("method", ""), path.count("/")), ()):
+            if route.param_convertors or route.path == path:  # a path without parts to find costs no look
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    scope.update(found)
+                    return route.answer
+        return None
 
     def add(
         self, method: str, path: str, *, tag: str, summary: str, responses: Responses, **declared: Any

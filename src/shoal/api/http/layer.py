@@ -9,20 +9,30 @@ from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request
-from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shoal.api.http.host_names import HostNames
+from shoal.api.http.hot_routes import HotRoutes
 from shoal.api.http.problems import failure_answer, is_expected
 from shoal.api.http.request_checks import RequestChecks
 from shoal.api.http.request_limits import RequestLimits
-from shoal.api.http.safety_headers import safe_headers
 from shoal.logs.redaction import redact_path
 from shoal.network.addresses import Network
 from shoal.traces import request_began
 
 _PASSED_ON: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
+SAFE: Final = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""The headers of every answer: no scripts, no frames, no type guessing, no caching, no referrer. A route may set other
+values, as the console's pages do."""
+HSTS: Final = "max-age=31536000"
 _ours = logging.getLogger("shoal")
 log = structlog.get_logger("shoal.requests")
 
@@ -41,7 +51,7 @@ class Layer:
     def __init__(
         self,
         app: FastAPI,
-        hot: Sequence[BaseRoute],
+        hot: HotRoutes,
         *,
         names: HostNames,
         limits: RequestLimits,
@@ -50,16 +60,16 @@ class Layer:
         hsts: bool,
     ) -> None:
         self._app = app
-        self._hot = tuple(hot)
+        self._hot = hot
         self._names = names
         self._limits = limits
         self._checks = checks
-        self._behind_proxy: ASGIApp = self._admitted
+        behind: Any = self._limited
         if proxies:
-            admitted: Any = self._admitted
-            behind: Any = ProxyHeadersMiddleware(admitted, trusted_hosts=[str(one) for one in proxies])
-            self._behind_proxy = behind
-        self._safe = safe_headers(hsts=hsts)
+            behind = ProxyHeadersMiddleware(behind, trusted_hosts=[str(one) for one in proxies])
+        self._behind_proxy: ASGIApp = behind
+        safe = SAFE | ({"Strict-Transport-Security": HSTS} if hsts else {})
+        self._safe = [(name.lower().encode(), value.encode()) for name, value in safe.items()]
         self._safe_names = frozenset(name for name, _ in self._safe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,45 +98,30 @@ class Layer:
                 raise
 
     async def _named(self, scope: Scope, receive: Receive, send: Send) -> None:
-        names = _names(scope)
+        names = {name for name, _ in scope["headers"]}
         if strange := self._names.strange_name(scope, names):
             await self._names.refuse(strange, scope, receive, send)
         elif names.isdisjoint(_PASSED_ON):
-            await self._admitted(scope, receive, send)
+            await self._limits.through(self._checked, scope, receive, send)
         else:
             await self._behind_proxy(scope, receive, send)
 
-    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._limits.admitted(scope, receive) as receives:
-            if receives is None:
-                await self._limits.refuse(scope, receive, send)
-            elif (body := await self._checks.look(scope, _names(scope), receives, send)) is not None:
-                await self._routed(scope, body, send)
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._limits.through(self._checked, scope, receive, send)
 
-    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for route in self._hot:
-            match, found = route.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                await route.handle(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._checks.look(scope, receive, send)
+        if body is not None:
+            await (self._hot.find(scope) or self._app)(scope, body, send)
 
     def _complete(self, scope: Scope, message: Message) -> None:
         """Add the headers that every answer has to the head of one; log a refusal, at DEBUG every request."""
-        headers = message["headers"]
-        present = {name for name, _ in headers}
-        missing = (
-            self._safe
-            if self._safe_names.isdisjoint(present)
-            else [header for header in self._safe if header[0] not in present]
-        )
+        headers, missing = message["headers"], self._safe
+        if not self._safe_names.isdisjoint([name for name, _ in headers]):
+            present = {name for name, _ in headers}
+            missing = [header for header in missing if header[0] not in present]
         message["headers"] = [*headers, *missing]
         if message["status"] >= 400 or _ours.isEnabledFor(logging.DEBUG):
             host, port = scope.get("client") or ("", 0)
             facts = {"client": f"{host}:{port}", "method": scope["method"], "path": redact_path(quote(scope["path"]))}
             (log.info if message["status"] >= 400 else log.debug)("request", **facts, status=message["status"])
-
-
-def _names(scope: Scope) -> set[bytes]:
-    return {name for name, _ in scope["headers"]}

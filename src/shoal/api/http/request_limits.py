@@ -6,11 +6,9 @@ The limit is for requests that one trusted proxy passes on for the same address 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoal.api.http.problems import problem_answer
 from shoal.network.connections import SLOWEST_BYTES_PER_SECOND, STATE_KEY, Connection, Connections, grouped
@@ -24,41 +22,41 @@ class RequestLimits:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    @contextmanager
-    def admitted(self, scope: Scope, receive: Receive) -> Iterator[Receive | None]:
-        """Count a request while the block lasts. Yield what receives its body; ``None`` when too many requests of its
-        address are in progress."""
+    async def through(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count a request while ``app`` answers it; refuse it when too many of its address are in progress."""
         connection: Connection | None = scope.get("state", {}).get(STATE_KEY)
         if connection is None:
-            yield receive
+            await app(scope, receive, send)
             return
         connection.begin_request()
         try:
-            body = receive
             if scope["type"] == "http":
-                body = _Body(receive, connection, self._connections.limits.silent_seconds)
+                receive = _Body(receive, connection, self._connections.limits.silent_seconds)
             client = scope["client"][0] if scope.get("client") else ""
             if not connection.exempt or grouped(client) == connection.address:
-                yield body
+                await app(scope, receive, send)
                 return
             with self._connections.in_flight(client) as may_go_on:
-                yield body if may_go_on else None
+                await (app if may_go_on else _refuse)(scope, receive, send)
         finally:
             connection.end_request()
 
-    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 429."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1013})  # closed before it is accepted: the client gets a 403
-            return
-        language = Headers(scope=scope).get("accept-language")
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        params = {"retry_after": RETRY_AFTER_SECONDS}
-        await problem_answer("too_many_requests", language, params, headers=headers)(scope, receive, send)
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 429."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013})  # closed before it is accepted: the client gets a 403
+        return
+    language = Headers(scope=scope).get("accept-language")
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    params = {"retry_after": RETRY_AFTER_SECONDS}
+    await problem_answer("too_many_requests", language, params, headers=headers)(scope, receive, send)
 
 
 class _Body:
     """A body that must arrive in time: each part that is received gives the client time for the next one."""
+
+    __slots__ = ("_connection", "_credit", "_receive", "_silent_seconds", "_whole")
 
     def __init__(self, receive: Receive, connection: Connection, silent_seconds: float) -> None:
         self._receive = receive

@@ -1,11 +1,10 @@
 """Before an answer shows states: what the other servers of the database observe of the accounts that they run.
 
-A single server runs all accounts: then nothing is awaited, and a route may be answered at once.
+A single server runs all accounts: then nothing is asked.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
 from shoal.accounts.account import Account
@@ -20,7 +19,6 @@ async def observed_now(server: Server, account: Account) -> ShoalError | None:
     stored is shown."""
     if server.manager.runs_here(account.id):
         return None
-    await asyncio.sleep(0)  # readers that are answered at once begin again from here, before anything is asked
     with suppress(StoreError):  # what was last known is shown
         return await server.manager.observe(account)
     return None
@@ -29,7 +27,6 @@ async def observed_now(server: Server, account: Account) -> ShoalError | None:
 async def looked_elsewhere(server: Server, who: Principal) -> None:
     """Read what other servers have stored of the caller's accounts."""
     if server.node_calls is not None:
-        await asyncio.sleep(0)
         await server.manager.look([account.id for account in server.authorization.accounts_of(who)])
 
 
@@ -45,6 +42,5 @@ async def found_account(server: Server, who: Principal, account_id: str, permiss
     One that this server does not know is looked up once: another may have added it a moment ago.
     """
     if server.node_calls is not None and account_id not in server.manager.accounts:
-        await asyncio.sleep(0)  # as above
         await server.manager.row_reads.read(account_id)
     return server.authorization.require(who, account_id, permission)

@@ -54,9 +54,10 @@ class KeptAccounts:
     def body(self, account: Account, permission: Permission) -> bytes:
         """Return an ``AccountBody`` as JSON."""
         bodies = self._kept_of(account).bodies
-        if permission not in bodies:
-            bodies[permission] = _json(account_body(self._manager, account, permission))
-        return bodies[permission]
+        body = bodies.get(permission)
+        if body is None:
+            body = bodies[permission] = _json(account_body(self._manager, account, permission))
+        return body
 
     def rows(self, accounts: Iterable[tuple[Account, Permission]]) -> list[bytes]:
         """Return a ``DetailRow`` of each account as JSON."""
