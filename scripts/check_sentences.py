@@ -25,10 +25,10 @@ from shoal.assistant.model_calls import WhyFailed
 from shoal.assistant.rail_facts import Why
 from shoal.assistant.trial import TrialDecision
 from shoal.cli.app import app
+from shoal.cli.commands.own import SCOPES
+from shoal.cli.commands.users import ROLES
 from shoal.cli.doctor.findings import Look
 from shoal.cli.run_rows import keys_of, rows_in
-from shoal.cli.tokens import Scope
-from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
 from shoal.goods.goods import GoodsKind
 from shoal.goods.imports import SAME_FILE
@@ -94,8 +94,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.shop_file.outcome": set(Outcome) - {Outcome.UNCHANGED},
     "cli.state": {*AccountState, "mute"},
     "cli.table": None,
-    "cli.tokens.scopes": set(Scope),
-    "cli.users.roles": set(RoleName),
+    "cli.tokens.scopes": set(SCOPES),
+    "cli.users.roles": set(ROLES),
     "cli.webhooks.errors": {
         "private_target",
         "unknown_host",
@@ -158,9 +158,8 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
     in_help = keys_of_help()
     strings |= in_help
     built |= strings & FAMILIES.keys()
-    asked |= (
-        in_help | {text for text in strings if text.startswith(_OF_ROWS) and _KEY.fullmatch(text)} - FAMILIES.keys()
-    )
+    asked |= in_help
+    asked |= {text for text in strings if text.startswith(_OF_ROWS) and _KEY.fullmatch(text)} - _parts(zh)
     strings |= reported_codes()
     asked |= {f"moving.odd.{code}" for code in reported_codes()}
     return [
@@ -172,6 +171,11 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
         *_not_given(en, nodes),
         *(fault for key in sorted(zh.keys() & en.keys()) for fault in _unlike(key, zh[key], en[key])),
     ]
+
+
+def _parts(keys: Collection[str]) -> set[str]:
+    """Return the beginnings of keys up to a dot: those of families, and of the help of groups."""
+    return {key[:end] for key in keys for end in range(len(key)) if key[end] == "."}
 
 
 def keys_of_help() -> set[str]:

@@ -42,15 +42,15 @@ _GROUPS = (
     Late("commands.notices", "channels"),
     Late("commands.notices", "incidents"),
     Late("commands.notices", "notices"),
-    Late("history", "history"),
-    Late("users", "users"),
-    Late("me", "me"),
-    Late("keys", "keys"),
+    Late("commands.system", "history"),
+    Late("commands.users", "users"),
+    Late("commands.own", "me"),
+    Late("commands.servers", "keys"),
     Late("backup", "backup"),
-    Late("tokens", "tokens"),
-    Late("webhooks", "webhooks"),
-    Late("system", "system"),
-    Late("nodes", "nodes"),
+    Late("commands.own", "tokens"),
+    Late("commands.own", "webhooks"),
+    Late("commands.system", "system"),
+    Late("commands.servers", "nodes"),
 )
 
 

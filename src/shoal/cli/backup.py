@@ -21,7 +21,8 @@ from shoal.cli.backup_secrets import (
     time_of,
     url_of,
 )
-from shoal.cli.server_backups import list_backups, make_on_server
+from shoal.cli.commands.servers import BACKUPS
+from shoal.cli.run_rows import add_rows
 from shoal.cli.words import words
 from shoal.config import load_settings
 from shoal.errors import ConfigError
@@ -40,8 +41,7 @@ File = Annotated[
 ]
 
 
-backup.command("list", help=words("cli.backup.help.list"))(list_backups)
-backup.command("now", help=words("cli.backup.help.now"))(make_on_server)
+add_rows(backup, BACKUPS, "cli.backup")
 
 
 @backup.command("make", help=words("cli.backup.help.make"))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from shoal.cli.moments import moment
@@ -33,8 +33,9 @@ class Param:
     """An argument, or an option if it has flags.
 
     ``name`` is that of a part of the path, a parameter of the query or a field of the body; with ``?`` before it always
-    of the query, with ``_`` for the command alone. ``kind`` may be a tuple of the values to choose from. ``read`` makes
-    of what was typed what the API takes, or raises ``typer.BadParameter``. ``more`` goes to Typer as it is.
+    of the query, with ``_`` for the command alone. ``kind`` may be a tuple of the values to choose from, or a list of
+    them when several may be given. ``read`` makes of what was typed what the API takes, or raises
+    ``typer.BadParameter``. ``more`` goes to Typer as it is.
     """
 
     name: str
@@ -44,6 +45,10 @@ class Param:
     help: str
     read: Callable[[Any], Any] | None
     more: Mapping[str, Any]
+
+    def by_default(self, value: Any) -> Param:
+        """Return the same with a default."""
+        return replace(self, default=value)
 
 
 def arg(
@@ -110,6 +115,8 @@ class Row:
     does: Callable[[ApiClient, Given], Awaitable[Any]] | None = None
     body: Mapping[str, Any] | None = None
     shaped: Callable[[Given], Given] | None = None
+    is_open: bool = False
+    """It needs no sign-in."""
     needs_change: bool = False
     """At least one field of the body must be given."""
     confirm: str = ""

@@ -8,7 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Optional, cast
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Optional, cast
 
 import typer
 
@@ -42,6 +43,17 @@ def note(sentence: str, *, err: bool = False) -> None:
         typer.echo(sentence, err=err)
 
 
+def echo(answer: Any, sentence: str) -> None:
+    """Print a sentence about an answer, or the answer itself if the command was given ``--json``."""
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2) if _wants_json.get() else sentence)
+
+
+def remember_json(value: bool) -> bool:
+    """Keep whether a command that is no row was given ``--json``."""
+    _wants_json.set(value)
+    return value
+
+
 # ── rows as commands ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -50,6 +62,11 @@ def group(name: str, rows: Sequence[Row], root: str = "") -> typer.Typer:
     root = root or f"cli.{name}"
     made = typer.Typer(no_args_is_help=True, help=words(f"{root}.help.{name}"))
     made.callback()(lambda: None)  # a group with one command stays a group
+    return add_rows(made, rows, root)
+
+
+def add_rows(made: typer.Typer, rows: Sequence[Row], root: str) -> typer.Typer:
+    """Add a command per row to a group."""
     for one in rows:
         made.command(one.name, help=words(help_of(one, root)))(command_of(one, root))
     return made
@@ -103,7 +120,10 @@ def _typed_name(param: Param) -> str:
 
 
 def _parameter(name: str, param: Param, root: str) -> inspect.Parameter:
-    kind: Any = cast("Any", Literal)[param.kind] if isinstance(param.kind, tuple) else param.kind
+    kind: Any = param.kind
+    if isinstance(kind, tuple | list):
+        kind = cast("Any", StrEnum)("Choice", {one: one for one in kind})
+        kind = list[kind] if isinstance(param.kind, list) else kind
     more = {"show_default": False, **param.more} if param.default in {None, ...} else param.more
     known = {"help": words(_help_key(param, root)), **more}
     of = typer.Option(param.default, *param.flags, **known) if param.flags else typer.Argument(param.default, **known)
@@ -150,9 +170,9 @@ def sure(question: str) -> bool:
 
 
 async def _work(one: Row, given: Given, url: str | None) -> None:
-    from shoal.cli.session import signed_in
+    from shoal.cli.session import not_signed_in, signed_in
 
-    async with signed_in(url) as client:
+    async with not_signed_in(url) if one.is_open else signed_in(url) as client:
         answer = await (_asked(client, one, given) if one.does is None else one.does(client, given))
     if answer is not None:
         _publish(one, answer, given)

@@ -54,6 +54,11 @@ def _settings_are_given() -> bool:
     return any(name.startswith("SHOAL_") for name in named) or Path("shoal.toml").exists()
 
 
+def not_signed_in(url: str | None) -> ApiClient:
+    """Return a client that is not signed in."""
+    return ApiClient(chosen_url(url))
+
+
 @asynccontextmanager
 async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
     """Yield a signed-in client: by ``SHOAL_TOKEN``, by ``SHOAL_USER`` and ``SHOAL_PASSWORD``, or by the stored session.

@@ -202,7 +202,7 @@ async def test_an_old_key_is_kept_when_its_owner_does_not_want_it_deleted(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOAL_TOKEN", "t")
-    monkeypatch.setattr("shoal.cli.keys.sure", lambda _: False)
+    monkeypatch.setattr("shoal.cli.commands.servers.sure", lambda _: False)
     server.answers["/system/keys"] = {"absent": [], "servers": []}
     assert await shell(monkeypatch, "keys", "forget", "--url", server.url) == 1
     assert [(method, path) for method, path, _ in server.calls] == [("GET", "/system/keys")]

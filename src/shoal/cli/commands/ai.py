@@ -226,7 +226,7 @@ ai = group("ai", (
         option("--tokens", "ai_tokens_per_day", int),
         option("--disclosure/--no-disclosure", "ai_disclosure", bool), shown=SAVED, needs_change=True,
     ),
-    row("facts", _facts, SHOP, arg("[FILE]", "_file", typer.FileBinaryRead, None, help="ai.help.facts_file"),
+    row("facts", _facts, SHOP, arg("FILE", "_file", typer.FileBinaryRead, None, help="ai.help.facts_file"),
         shown=_fact_table),
     row("try", "POST /cookies/{cid}/ai/try", SHOP, arg("TEXT", "text"), option("--item", "item_id"), shown=_tried),
     row(

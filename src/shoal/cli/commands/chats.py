@@ -103,7 +103,7 @@ chats = group("chats", (
         },
     ),
     row("read", _read, SHOP, _CHAT, LIMIT, shown=_lines),
-    row("send", _send, SHOP, _CHAT, arg("[TEXT]", "_text", default=None), option("--picture", "_picture",
+    row("send", _send, SHOP, _CHAT, arg("TEXT", "_text", default=None), option("--picture", "_picture",
         metavar="FILE"), option("--buyer", "_buyer"), flag("--take-over", "_take_over"), shown=sent, ok="outcome=sent"),
     row(
         "pauses", "GET /cookies/{cid}/pauses", SHOP, none="cli.chats.none_paused",
@@ -117,7 +117,7 @@ chats = group("chats", (
     _work_row("snooze", option("--minutes", "until", int, 60, min=1, max=366 * 24 * 60, read=_from_now),
               body={"status": "snoozed"}),
     _work_row("reopen", body={"status": "open"}),
-    _work_row("assign", arg("[USER]", "assignee", default=None, help="cli.chats.help.assignee"),
+    _work_row("assign", arg("USER", "assignee", default=None, help="cli.chats.help.assignee"),
               body={"assignee": None}),
     row("notes", "GET /cookies/{cid}/chats/{chat}/notes", SHOP, _CHAT, none="cli.chats.no_notes",
         shown={"id": "id", "at": when("at"), "user": "author", "text": "text"}),

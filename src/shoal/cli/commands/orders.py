@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STEPS = ("free_shipping", "paid_message", "confirm")
 _ORDER = arg("ORDER", "order_id", help="cli.orders.help.order_id")
-_ONLY_SHOP = arg("[ACCOUNT]", "cid", default=None, help="cli.orders.help.only_shop")
+_ONLY_SHOP = arg("ACCOUNT", "cid", default=None, help="cli.orders.help.only_shop")
 _ENDING = with_ending(".csv", ".xlsx", refused="cli.deliveries.bad_ending")
 
 
