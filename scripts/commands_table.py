@@ -171,11 +171,13 @@ def _reached_by_commands() -> Iterator[tuple[str, Function]]:
         while hasattr(callback, "__wrapped__"):
             callback = callback.__wrapped__
         row: Row | None = getattr(callback, "row", None)
-        if row is not None and row.does is None:
-            yield name, Function([_operation(row.operation)], texts={row.operation.partition(" ")[0]})
-            continue
         start: Any = callback if row is None else row.does
-        yield name, _closure(f"{start.__module__}.{start.__name__}", functions)
+        reached = Function([_operation(row.operation)]) if row is not None and start is None else None
+        reached = reached or _closure(f"{start.__module__}.{start.__name__}", functions)
+        if row is not None and not row.is_open:
+            signing_in = _closure("shoal.cli.session.signed_in", functions)
+            reached = Function(reached.calls + signing_in.calls, texts=reached.texts | signing_in.texts)
+        yield name, reached
 
 
 def _operation(text: str) -> Call:

@@ -181,7 +181,8 @@ async def _items_and_settings(shell: Shell) -> None:
     assert (await shell.json("accounts", "show", "shop"))["desired"]["debounce_seconds"] is None
     await shell.said("accounts", "set", "shop", "--buyer-limit", "many", code=2)
     changed = await shell.said("history", "list", "--field", "remark")
-    assert re.search(r" shop +admin \S+ +.*remark: – → note", changed)
+    assert re.search(r" shop +admin shell +.*remark: – → note", changed)
+    assert re.search(r"\n1 .* shop +admin api +shop added *\n$", await shell.said("history", "list"))
     op = (await shell.json("history", "list", "--limit", "1"))[0]["op_id"]
     assert "It was made, as change" in await shell.said("history", "outcome", op)
     assert "✓" in await shell.said("accounts", "diagnose", "shop")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _EXIT_CODES = words("cli.app.help.exit_codes")
 _GROUPS = (
-    Late("accounts", "accounts", ("account_settings", "answer_settings", "numbers", "sharing")),
+    Late("commands.accounts", "accounts"),
     Late("commands.rules", "rules"),
     Late("commands.goods", "items"),
     Late("commands.chats", "chats"),

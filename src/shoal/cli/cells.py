@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,22 +53,22 @@ def _text(found: Any) -> str:
     return "" if found is None else str(found)
 
 
-def when(field: str, empty: str = "") -> Cell:
+def when(field: str, empty: str = "") -> Callable[[Answer], str]:
     """Return a cell that shows a time by this machine's clock."""
     return lambda one: local(at) if (at := _at(field, one)) else empty and words(empty)
 
 
-def since(field: str, empty: str = "") -> Cell:
+def since(field: str, empty: str = "") -> Callable[[Answer], str]:
     """Return a cell that shows how long ago a time was; a sentence when there is none."""
     return lambda one: ago(at) if (at := _at(field, one)) else empty and words(empty)
 
 
-def word(family: str, field: str, empty: str = "") -> Cell:
+def word(family: str, field: str, empty: str = "") -> Callable[[Answer], str]:
     """Return a cell that shows the word of a family for the code in a field; the code itself when there is none."""
     return lambda one: word_or(f"{family}.{code}", str(code)) if (code := _at(field, one)) else empty and words(empty)
 
 
-def every(field: str, empty: str) -> Cell:
+def every(field: str, empty: str) -> Callable[[Answer], str]:
     """Return a cell that shows a list, or a sentence for an empty one."""
     return lambda one: _text(_at(field, one)) or words(empty)
 

@@ -11,8 +11,7 @@ import segno
 import typer
 
 from shoal.cli.api_client import ApiClient
-from shoal.cli.output import wants_json
-from shoal.cli.session import signed_in
+from shoal.cli.run_rows import wants_json
 from shoal.cli.words import printable, words
 from shoal.errors import ShoalError
 from shoal.xianyu.site_pages import SITE_URL
@@ -28,7 +27,7 @@ class LoginEnded(ShoalError):
 
 
 async def log_in_by_qr(
-    url: str | None, account_id: str | None, proxy: str | None, *, keep_signed_in: bool = False
+    client: ApiClient, account_id: str | None, proxy: str | None, *, keep_signed_in: bool = False
 ) -> str:
     """Show the code, follow the login, and return the account's id. A cancelled caller cancels the login.
 
@@ -36,13 +35,12 @@ async def log_in_by_qr(
     """
     given = (("account", account_id), ("proxy", proxy), ("keep_signed_in", keep_signed_in or None))
     body = {name: value for name, value in given if value is not None}
-    async with signed_in(url) as client:
-        login = await client.call("POST", "qr-logins", body=body)
-        try:
-            login = await _follow(client, login)
-        finally:
-            if login["state"] in _UNDER_WAY:
-                await client.call("DELETE", "qr-logins", login["id"])
+    login = await client.ask("POST /qr-logins", body=body)
+    try:
+        login = await _follow(client, login)
+    finally:
+        if login["state"] in _UNDER_WAY:
+            await client.ask("DELETE /qr-logins/{login_id}", login_id=login["id"])
     if login["state"] != "done":
         raise LoginEnded(_end_words(login))
     return str(login["account"])
@@ -62,7 +60,7 @@ async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
         if state not in _UNDER_WAY:
             return login
         await asyncio.sleep(LOOK_SECONDS)
-        login = await client.call("GET", "qr-logins", login["id"])
+        login = await client.ask("GET /qr-logins/{login_id}", login_id=login["id"])
 
 
 def terminal_picture(content: str) -> str:

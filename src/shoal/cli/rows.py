@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.cli.moments import moment
 from shoal.cli.names import account_ids
@@ -42,9 +42,13 @@ class Param:
     flags: tuple[str, ...]
     kind: Any
     default: Any
-    help: str
+    help: str | Callable[[], str]
     read: Callable[[Any], Any] | None
     more: Mapping[str, Any]
+
+    def read_by(self, read: Callable[[Any], Any]) -> Param:
+        """Return the same with what reads it."""
+        return replace(self, read=read)
 
     def by_default(self, value: Any) -> Param:
         """Return the same with a default."""
@@ -57,7 +61,7 @@ def arg(
     kind: Any = str,
     default: Any = ...,
     *,
-    help: str = "",  # noqa: A002  as Typer calls it
+    help: str | Callable[[], str] = "",  # noqa: A002  as Typer calls it
     read: Callable[[Any], Any] | None = None,
     **more: Any,
 ) -> Param:
@@ -71,7 +75,7 @@ def option(
     kind: Any = str,
     default: Any = None,
     *,
-    help: str = "",  # noqa: A002  as Typer calls it
+    help: str | Callable[[], str] = "",  # noqa: A002  as Typer calls it
     read: Callable[[Any], Any] | None = None,
     **more: Any,
 ) -> Param:
@@ -89,6 +93,9 @@ def plain(flags: str) -> str:
     return flags.split(maxsplit=1)[0].partition("/")[0].strip("-").replace("-", "_")
 
 
+NULL: Final = object()
+"""What ``read`` returns to send ``null``: ``None`` is what was not given."""
+
 SHOP = arg("ACCOUNT", "cid", help="cli.help.shop_id", autocompletion=account_ids)
 OF_SHOP = option("--account", "cid", metavar="ACCOUNT", help="cli.help.only_shop", autocompletion=account_ids)
 SINCE = option("--since", metavar="TIME", help="cli.help.since", read=moment)
@@ -105,8 +112,9 @@ class Row:
     It calls its operation (a method and a path), or ``does`` its own work and returns the answer. ``body``: fields that
     are sent beside those that are given; it is empty for an operation that takes a body of which nothing is given.
     ``shaped`` changes what is given before it is sent. An answer with ``items`` whose cells are shown is a list:
-    ``none`` is the sentence for an empty one, ``cursor`` the parameter that takes its ``next``. ``note`` is printed
-    beside, for people. ``ok`` is a field of the answer, with ``=`` its value: without it the command exits with 1.
+    ``none`` is the sentence for an empty one, ``cursor`` the parameter that takes its ``next``. ``first`` and ``note``
+    are printed beside it for people, before and after. ``ok`` is a field of the answer, with ``=`` its value: without
+    it the command exits with 1.
     """
 
     name: str
@@ -124,6 +132,7 @@ class Row:
     shown: Shown
     none: str = "–"
     cursor: str = "cursor"
+    first: Shown | None = None
     note: Shown | None = None
     ok: str | Callable[[Any], Any] = ""
     help: str = ""

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Optional, cast
+from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
 
-from shoal.cli.rows import Answer, Given, Param, Row, flag, option, plain
+from shoal.cli.rows import NULL, Answer, Given, Param, Row, flag, option, plain
 from shoal.cli.words import words
 from shoal.errors import ConfigError
 
@@ -54,6 +54,9 @@ def remember_json(value: bool) -> bool:
     return value
 
 
+AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"), callback=remember_json)]
+"""``--json`` of a command that is no row."""
+
 # ── rows as commands ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -93,7 +96,7 @@ def help_of(one: Row, root: str) -> str:
 
 def keys_of(one: Row, root: str) -> set[str]:
     """Return the keys of the catalogue by which the help of a command is made."""
-    return {help_of(one, root), *(_help_key(param, root) for param in _params(one))}
+    return {help_of(one, root), *(_help_key(param, root) for param in _params(one) if isinstance(param.help, str))}
 
 
 def rows_in(command: Any, name: str = "shoal") -> Iterator[tuple[str, Row, str]]:
@@ -112,7 +115,7 @@ def _params(one: Row) -> tuple[Param, ...]:
 
 
 def _help_key(param: Param, root: str) -> str:
-    return param.help or f"{root}.help.{_typed_name(param)}"
+    return str(param.help) or f"{root}.help.{_typed_name(param)}"
 
 
 def _typed_name(param: Param) -> str:
@@ -125,7 +128,7 @@ def _parameter(name: str, param: Param, root: str) -> inspect.Parameter:
         kind = cast("Any", StrEnum)("Choice", {one: one for one in kind})
         kind = list[kind] if isinstance(param.kind, list) else kind
     more = {"show_default": False, **param.more} if param.default in {None, ...} else param.more
-    known = {"help": words(_help_key(param, root)), **more}
+    known = {"help": words(_help_key(param, root)) if isinstance(param.help, str) else param.help(), **more}
     of = typer.Option(param.default, *param.flags, **known) if param.flags else typer.Argument(param.default, **known)
     if param.default is None:
         kind = Optional[kind]  # noqa: UP045  a type that is made at run time
@@ -211,7 +214,7 @@ def body_of(one: Row, given: Given) -> Given:
     """Return the body of a call: what is given of it, and what is always sent."""
     given = {name: param for name, param in given.items() if param is not None}
     given = given if one.shaped is None else one.shaped(given)
-    fields = {name: param for name, param in given.items() if _goes_into_body(one, name)}
+    fields = {name: None if param is NULL else param for name, param in given.items() if _goes_into_body(one, name)}
     return {**(one.body or {}), **fields}
 
 
@@ -230,13 +233,18 @@ def _goes_into_body(one: Row, name: str) -> bool:
 def _publish(one: Row, answer: Any, given: Given) -> None:
     from shoal.cli.cells import shown_as, wide_console
 
+    if one.first is not None:
+        note(str(shown_as(one.first, answer, given)), err=True)
     if _wants_json.get():
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
     elif answer == [] and isinstance(one.shown, dict):
         typer.echo(words(one.none) if "." in one.none else one.none)
     else:
         output = shown_as(one.shown, answer, given)
-        typer.echo(output) if isinstance(output, str) else wide_console().print(output)
+        if isinstance(output, str):
+            typer.echo(output, nl=bool(output))
+        else:
+            wide_console().print(output)
     if one.note is not None and (said := shown_as(one.note, answer, given)):
         note(str(said), err=True)
     if one.ok and not _is_ok(one.ok, answer):

@@ -20,10 +20,10 @@ from rich.console import Console
 import shoal.cli
 from shoal import __version__
 from shoal.accounts.account import AccountState, ParkReason
+from shoal.cli.account_tables import account_facts, account_table, summary
 from shoal.cli.api_client import EventParser, server_url
 from shoal.cli.app import main
 from shoal.cli.hidden_prompt import ask_hidden
-from shoal.cli.tables import account_facts, account_table, summary
 from shoal.cli.token_file import TokenFile
 from shoal.cli.words import ago, is_chinese, printable, reason_words, state_text, state_word
 from shoal.errors import ConfigError

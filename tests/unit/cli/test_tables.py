@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.cli.tables import rows_table, wide_console
+from shoal.cli.cells import rows_table, wide_console
 
 
 def test_a_long_cell_takes_no_room_from_the_others(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ tokens = group("tokens", (
     row("make", "POST /tokens", arg("NAME", "name"), option("--scope", kind=SCOPES, default="read",
         help="cli.help.permission"), option("--account", "accounts", list[str]),
         option("--days", "expires_days", int, 90, min=1, max=366), shown=lambda made, _: str(made["token"]),
-        note=Sentence("cli.tokens.made", {"day": lambda made: made["expires_at"][:10]})),
+        first=Sentence("cli.tokens.made", {"day": lambda made: made["expires_at"][:10]})),
     row("revoke", "DELETE /tokens/{token_id}", arg("ID", "token_id", int), shown="cli.tokens.revoked"),
 ))  # fmt: skip
 
@@ -110,7 +110,7 @@ webhooks = group("webhooks", (
         },
     ),
     row("add", "POST /webhooks", arg("ADDRESS", "url"), option("--kind", "kinds", [*_KINDS]),
-        option("--account", "accounts", list[str]), note="cli.webhooks.made",
+        option("--account", "accounts", list[str]), first="cli.webhooks.made",
         shown=lambda made, _: str(made["secret"])),
     row("test", "POST /webhooks/{webhook_id}/test", _WEBHOOK, shown=_tried, ok="sent"),
     row(

@@ -22,7 +22,10 @@ _SHOWN_CHARACTERS = 60
 
 
 def changes_words(changes: dict[str, Any]) -> str:
-    """Return on one line what changed, each field with its old and new value."""
+    """Return on one line what changed, each field with its old and new value; of a new or removed shop only that."""
+    owner = changes.get("owner_id")
+    if isinstance(owner, list) and None in owner:
+        return words("cli.history.shop_added" if owner[0] is None else "cli.history.shop_removed")
     return " · ".join(f"{printable(name)}: {_change(change)}" for name, change in changes.items())
 
 

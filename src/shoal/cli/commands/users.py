@@ -10,7 +10,7 @@ import typer
 
 from shoal.cli.cells import either, since
 from shoal.cli.rows import YES, Answer, Given, arg, option, row
-from shoal.cli.run_rows import echo, group, remember_json, sure
+from shoal.cli.run_rows import AsJson, echo, group, sure
 from shoal.cli.words import printable, words
 from shoal.errors import ConfigError
 from shoal.network.addresses import is_loopback
@@ -143,11 +143,10 @@ users = group("users", (
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help=words("cli.users.help.name"), show_default=False)]
 _DataDir = Annotated[str | None, typer.Option("--data-dir", help=words("cli.help.data_dir"))]
-_AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"), callback=remember_json)]
 
 
 @users.command("reset-password", help=words("cli.users.help.reset_password"))
-def reset_password(name: _Name = "admin", data_dir: _DataDir = None, _as_json: _AsJson = False) -> None:
+def reset_password(name: _Name = "admin", data_dir: _DataDir = None, _as_json: AsJson = False) -> None:
     """Give a locked-out user a new password, and end their sessions. Changes the database directly."""
     import asyncio
 
@@ -160,7 +159,7 @@ def reset_password(name: _Name = "admin", data_dir: _DataDir = None, _as_json: _
 
 
 @users.command("reset-totp", help=words("cli.users.help.reset_totp"))
-def reset_totp(name: _Name = "admin", data_dir: _DataDir = None, _as_json: _AsJson = False) -> None:
+def reset_totp(name: _Name = "admin", data_dir: _DataDir = None, _as_json: AsJson = False) -> None:
     """Turn off a user's TOTP, and end their sessions. Changes the database directly."""
     from shoal.auth.account_recovery import reset_totp as reset
     from shoal.config import load_settings

@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.account_tables import standing, summary
 from shoal.cli.board import AccountBoard
 from shoal.cli.demo.shops import SHOPS
-from shoal.cli.tables import standing, summary
 from shoal.cli.words import ago, printable, state_text, state_word, words
 from shoal.language.catalogue import knows
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from shoal.cli.arguments import AsJson
+from shoal.cli.run_rows import AsJson
 from shoal.cli.session import Url, run
 from shoal.cli.words import words
 from shoal.config import load_settings

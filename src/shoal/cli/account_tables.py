@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.cells import facts_table
 from shoal.cli.words import ago, printable, reason_words, state_text, state_word, words
 
 Account = dict[str, Any]
-_WIDE = 100_000
 _URGENCY = ("parked", "retrying", "mute", "starting", "stopping", "waiting", "elsewhere", "running", "stopped")
 
 
@@ -45,11 +43,6 @@ def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int
     return table
 
 
-def wide_console() -> Console:
-    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
-
-
 def summary(accounts: Iterable[Account], *, hidden: int = 0) -> str:
     """Return how many accounts are in which state, as a text."""
     counts = Counter(standing(account) for account in accounts)
@@ -75,30 +68,6 @@ def why(account: Account) -> str:
     if account["state"] in {"running", "stopped"}:
         return ""
     return reason_words(account["reason"]) if account["reason"] else ""
-
-
-def rows_table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """Return a table of rows, headed by sentences of ``cli.table``; each first cell is bold."""
-    plain = not sys.stdout.isatty()
-    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in names:
-        table.add_column(words(f"cli.table.{name}"), overflow="fold", no_wrap=plain)
-    for row in rows:
-        cells = [cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row]
-        cells[0].stylize("bold")
-        table.add_row(*cells)
-    return table
-
-
-def facts_table(facts: Iterable[tuple[str, Text | str]]) -> Table:
-    """Return a table of facts, each named by a sentence of ``cli.table``; those that are empty are left out."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bright_black", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts:
-        if value:
-            table.add_row(words(f"cli.table.{name}"), value if isinstance(value, Text) else Text(printable(value)))
-    return table
 
 
 def account_facts(account: Account) -> Table:
@@ -135,6 +104,13 @@ def account_facts(account: Account) -> Table:
         ("pause", words("cli.table.minutes", count=wanted["pause_duration"])),
         ("generation", str(account["generation"])),
     ])  # fmt: skip
+
+
+def account_line(account: Account) -> str:
+    """Return an account with its state, and why, on one line."""
+    reason = why(account)
+    line = f"{printable(account['id'])}: {state_word(standing(account))}"
+    return f"{line} ({reason})" if reason else line
 
 
 def _urgency(state: str) -> int:
