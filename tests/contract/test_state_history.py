@@ -12,6 +12,7 @@ from shoal.storage import history_rows
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import state_moves
+from standins import ANN, FakeSite, cookie_of, managing, until_told
 from store_steps import (
     an_account,
     committed,
@@ -119,6 +120,38 @@ async def test_observations_and_moves_are_stored_together_or_not_at_all(
     await manager.observe({"shop": RUNNING}, [a_move(AccountState.RUNNING, 1)])
     assert (await manager.load()).observations == {"shop": RUNNING}
     assert len(await manager.timeline("shop")) == 1
+
+
+async def test_what_a_kill_loses_of_gathered_observations_is_observed_anew(
+    manager: DBManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both switches are durable, and nothing of what their tasks did then is stored: it is gathered for a moment."""
+    monkeypatch.setattr("shoal.accounts.observation_writer.GATHER_SECONDS", 0.0)
+
+    async def lose(*_: object) -> None:
+        """Store nothing, as a process that was killed."""
+
+    async def stored() -> dict[str, AccountState]:
+        return {name: seen.state for name, seen in (await manager.load()).observations.items()}
+
+    async with managing(FakeSite(), manager) as killed:
+        for number, name in enumerate(("on", "off")):
+            await killed.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
+        await killed.update_cookie_status("on", False, caller=ANN)
+        before = {"on": AccountState.STOPPED, "off": AccountState.RUNNING}
+        await until_told(stored, before)
+        with monkeypatch.context() as patch:
+            patch.setattr(manager, "observe", lose)
+            for name in before:
+                await killed.update_cookie_status(name, name == "on", caller=ANN)
+            await killed.close()
+        assert await stored() == before
+    async with managing(FakeSite(), manager) as restarted:
+        await until_told(stored, {"on": AccountState.RUNNING, "off": AccountState.STOPPED})
+        assert {name: restarted.observation(name).state for name in before} == await stored()
+        histories = {name: [move.state for move in await manager.timeline(name)] for name in before}
+    assert histories["off"][-2:] == [AccountState.RUNNING, AccountState.STOPPED]
+    assert histories["on"][-3:] == [AccountState.STOPPED, AccountState.STARTING, AccountState.RUNNING]
 
 
 async def test_an_unknown_state_in_the_history_is_named(manager: DBManager, database: Database) -> None:

@@ -21,8 +21,8 @@ log = structlog.get_logger("shoal.tasks")
 GATHER_SECONDS = 0.25
 """How long observations are gathered before they are stored together. A park record is stored at once: if a kill lost
 it, the next start would ask the site again."""
-GROUP_ACCOUNTS = 250
-"""How many accounts' observations are stored in one transaction: it takes some 10 ms, and changes of owners wait for
+GROUP_ACCOUNTS = 100
+"""How many accounts' observations are stored in one transaction: it takes some 2 ms, and changes of owners wait for
 no more than one."""
 LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
 """The waits before the second and the third attempt to store the last observations."""

@@ -49,6 +49,7 @@ from shoal.storage.history_rows import (
     write_moves,
 )
 from shoal.storage.key_changes import take_up_at_start
+from shoal.storage.living_accounts import living_among
 from shoal.storage.message_segments import drop_segments, segments_of_account
 from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
@@ -227,13 +228,14 @@ class DBManager:
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
         """Store observations and the moves that led to them, in one transaction (see ``AccountStore``)."""
-        seen, made = dict(observations), tuple(moves)
+        names = {*observations, *(move.account_id for move in moves)}
 
         def job(connection: Connection) -> None:
-            write_observations(connection, seen)
-            write_moves(connection, made)
+            living = living_among(connection, names)
+            write_observations(connection, {name: seen for name, seen in observations.items() if name in living})
+            write_moves(connection, [move for move in moves if move.account_id in living])
 
-        if seen or made:
+        if names:
             await self._database.write(job)
 
     async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:

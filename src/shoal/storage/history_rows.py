@@ -18,7 +18,6 @@ from shoal.errors import StoreError
 from shoal.storage.among import among
 from shoal.storage.change_statements import statements_of
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
-from shoal.storage.living_accounts import living_among
 from shoal.storage.touched import reach
 from shoal.storage.upserts import insert_or_renew
 
@@ -233,9 +232,8 @@ def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) 
 
 
 def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
-    """Store moves in the given order; moves of accounts that do not exist, and already stored ones, are ignored."""
-    living = living_among(connection, (move.account_id for move in moves))
-    rows = [(move.account_id, move.at_ms, move.state.value, move.reason) for move in moves if move.account_id in living]
+    """Store moves of accounts that exist, in the given order; those that are stored already are ignored."""
+    rows = [(move.account_id, move.at_ms, move.state.value, move.reason) for move in moves]
     if rows and (highest := statements_of(connection).add_moves(rows)) is not None:
         reach(connection, Stream.STATES, highest)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -14,7 +14,6 @@ from shoal.storage.change_statements import OBSERVED_COLUMNS, SEEN_FIELDS, state
 from shoal.storage.history_tables import observed
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject, close_incidents, open_incidents
-from shoal.storage.living_accounts import living_among
 from shoal.storage.schema import accounts
 
 _STATES = {state.value: state for state in AccountState}
@@ -48,20 +47,18 @@ def _observation_of(account_id: str, cookie: int | None, nonce: int | None, seen
     return Observation(**values)
 
 
-def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
-    """Store observations, and the incidents that begin or end with them; those of accounts that do not exist are
-    ignored."""
-    living = {name: seen[name] for name in sorted(living_among(connection, seen))}
-    rows = [(name, *(one.parked_for or (None, None)), *_seen_values(one)) for name, one in living.items()]
+def write_observations(connection: Connection, seen: Mapping[str, Observation]) -> None:
+    """Store observations of accounts that exist, and the incidents that begin or end with them."""
+    rows = [(name, *(seen[name].parked_for or (None, None)), *_seen_values(seen[name])) for name in sorted(seen)]
     if rows:
         statements_of(connection).store_observations(rows)
-        _note_incidents(connection, living)
+        _note_incidents(connection, seen)
 
 
 _TROUBLE = (IncidentKind.PARKED, IncidentKind.RETRYING, IncidentKind.CRASH_LOOP)
 
 
-def _note_incidents(connection: Connection, seen: dict[str, Observation]) -> None:
+def _note_incidents(connection: Connection, seen: Mapping[str, Observation]) -> None:
     """Open and close incidents by what accounts are observed to do.
 
     An account that starts, waits or stops is still in its trouble, and one that stopped with the server is too. A
