@@ -18,7 +18,8 @@ from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.routes.auth import is_admin
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
-from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.filled import filled
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent, Reader, Sought, StoredEntry
 from shoal.auth.audit_log import AuditLog
@@ -166,17 +167,4 @@ def _place(kept: StoredEntry) -> tuple[int, int]:
 
 def _shape(kept: StoredEntry) -> AuditEntryShape:
     entry = kept.entry
-    return AuditEntryShape(
-        id=kept.id,
-        at=rfc3339(entry.at_ms),
-        last_at=rfc3339(entry.last_at_ms),
-        times=entry.times,
-        kind=entry.kind,
-        outcome=entry.outcome,
-        actor=entry.actor,
-        user_id=entry.user_id,
-        username=kept.username,
-        origin=entry.origin,
-        account=entry.account_id,
-        facts=entry.facts,
-    )
+    return filled(AuditEntryShape, entry, id=kept.id, username=kept.username, account=entry.account_id)

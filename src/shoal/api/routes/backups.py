@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from shoal.api.http.caller import Administrator, TheServer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import body_example
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
@@ -191,13 +192,10 @@ def _look(data_dir: Path, directory: Path, last_path: str, keep: Keep, next_ms: 
 
 
 def _file_shape(file: BackupFile, present_key: str) -> BackupFileShape:
-    return BackupFileShape(
-        name=file.name,
-        made_at=rfc3339(file.made_at_ms),
-        bytes=file.bytes,
+    return filled(
+        BackupFileShape,
+        file,
         verified=file.is_readable,
-        sealed_to=file.sealed_to,
         is_present_key=file.sealed_to == present_key.strip(),
-        signed_by=file.signed_by,
         kept_until=rfc3339(file.kept_until_ms) if file.kept_until_ms is not None else None,
     )

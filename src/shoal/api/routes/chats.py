@@ -17,7 +17,8 @@ from shoal.api.routes.messages import OfAccount, OfChat, asked_for
 from shoal.api.schemas.chat_requests import TakeOverBody
 from shoal.api.schemas.chat_work import StatusWord, status_of
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
-from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.filled import filled
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.clock import now_ms
@@ -222,37 +223,8 @@ async def _assignee_id(server: Server, who: Principal, assignee: str | None) -> 
 
 
 def _pause(pause: Takeover) -> PauseShape:
-    return PauseShape(
-        account=pause.account_id,
-        chat_id=pause.chat_id,
-        reason=pause.reason,
-        actor=pause.actor,
-        since=rfc3339(pause.since_ms),
-        until=rfc3339(pause.until_ms),
-    )
+    return filled(PauseShape, pause, account=pause.account_id)
 
 
 def _chat(chat: Chat) -> ChatShape:
-    return ChatShape(
-        account=chat.account_id,
-        chat_id=chat.chat_id,
-        buyer_id=chat.buyer_id,
-        buyer_name=chat.buyer_name,
-        item_id=chat.item_id,
-        item_title=chat.item_title,
-        item_picture=chat.item_picture,
-        last_at=rfc3339(chat.last_at_ms),
-        last_text=chat.last_text,
-        last_direction=chat.last_direction,
-        read_at=maybe_rfc3339(chat.read_at_ms),
-        paused_until=maybe_rfc3339(chat.paused_until_ms),
-        pause_reason=chat.pause_reason,
-        pause_actor=chat.pause_actor,
-        found_text=chat.found_text,
-        waits=chat.waits,
-        received=chat.received,
-        unread=chat.unread,
-        status=chat.status.value,
-        snoozed_until=maybe_rfc3339(chat.snoozed_until_ms),
-        assignee=chat.assignee or None,
-    )
+    return filled(ChatShape, chat, account=chat.account_id, status=chat.status.value, assignee=chat.assignee or None)

@@ -13,6 +13,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import asked_for
 from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -172,18 +173,12 @@ async def _sight(server: Server, who: Principal, cid: str | None) -> Sight:
 
 def _incident(server: Server, one: Incident, language: Language, public_url: str) -> IncidentShape:
     facts = {**one.facts, "shop": _shop(server, one.account_id)}
-    return IncidentShape(
-        id=one.id,
-        account_id=one.account_id,
-        kind=one.kind,
+    return filled(
+        IncidentShape,
+        one,
         level=POLICIES[one.kind].level,
-        opened_at_ms=one.opened_at_ms,
-        closed_at_ms=one.closed_at_ms,
-        notified_at_ms=one.notified_at_ms,
-        count=one.count,
         reason=one.detail,
         detail=title_of(one.kind, one.detail, facts, language),
-        about=one.about,
         do=do_of(one.kind, one.detail, one.facts, language),
         url=link_of(one.kind, one.account_id, one.facts, public_url),
         page=page_of(one.kind, one.account_id, one.facts),

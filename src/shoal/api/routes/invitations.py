@@ -18,7 +18,8 @@ from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
 from shoal.api.routes.history import NO_NUL
-from shoal.api.schemas.responses import PermissionWord, example, maybe_rfc3339, permission_word, rfc3339
+from shoal.api.schemas.filled import filled
+from shoal.api.schemas.responses import PermissionWord, example, permission_word
 from shoal.api.schemas.shown_once import ShownOnce
 from shoal.api.schemas.user_requests import InvitationBody, InvitedShopBody, JoinBody, LinkBody
 from shoal.api.server import Server
@@ -206,14 +207,7 @@ async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: N
     async with _guessing(server, request):
         link = await server.invitations.look(body.token.get_secret_value())
     shape = invitation_shape(server, link)
-    return LinkAnswer(
-        kind=shape.kind,
-        role=shape.role,
-        email=shape.email,
-        username=shape.username,
-        expires_at=shape.expires_at,
-        shops=shape.shops,
-    )
+    return filled(LinkAnswer, shape)
 
 
 @routes.post(
@@ -270,17 +264,12 @@ def invitation_shape(server: Server, link: Invitation, *, reader: User | None = 
     ``reader``: an administrator; ``None`` for who has the token.
     """
     shops = link.shops if reader is None or reader.id == link.maker_id else ()
-    return InvitationShape(
-        id=link.id,
+    return filled(
+        InvitationShape,
+        link,
         kind="invitation" if link.for_username is None else "password",
         role=Role(link.role) if link.role else None,
-        email=link.email,
         username=link.for_username,
-        invited_by=link.invited_by,
-        used_by=link.used_by,
-        created_at=rfc3339(link.created_at_ms),
-        expires_at=rfc3339(link.expires_at_ms),
-        used_at=maybe_rfc3339(link.used_at_ms),
         shops=[shape for shop in shops if (shape := _shop_shape(server, link, shop)) is not None],
     )
 

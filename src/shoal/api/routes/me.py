@@ -14,6 +14,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.auth import MessageAnswer, change_password, note_recovery_code
 from shoal.api.routes.invitations import NoStore
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.schemas.shown_once import ShownOnce
 from shoal.api.schemas.user_requests import ChangePasswordBody, CodeBody, ProofAndCodeBody, ProofBody
@@ -188,17 +189,7 @@ async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> Sess
     mine = session.id if session else ""
     return SessionList(
         items=[
-            SessionShape(
-                id=one.id,
-                current=one.id == mine,
-                kind=one.kind,
-                user_agent=one.user_agent,
-                address=one.address,
-                created_at=rfc3339(one.created_at_ms),
-                last_used_at=rfc3339(one.last_used_ms),
-                expires_at=rfc3339(one.expires_at_ms),
-            )
-            for one in found
+            filled(SessionShape, one, current=one.id == mine, last_used_at=rfc3339(one.last_used_ms)) for one in found
         ]
     )
 
@@ -229,11 +220,4 @@ async def _note_ended(server: Server, me: User, origin: str, ended: int) -> None
 
 
 async def _answer(server: Server, user: User) -> MeAnswer:
-    return MeAnswer(
-        id=user.id,
-        username=user.username,
-        email=user.email,
-        role=user.role,
-        has_totp=user.has_totp,
-        recovery_codes_left=await server.totp.codes_left(user.id) if user.has_totp else 0,
-    )
+    return filled(MeAnswer, user, recovery_codes_left=await server.totp.codes_left(user.id) if user.has_totp else 0)

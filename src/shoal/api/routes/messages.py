@@ -16,6 +16,7 @@ from shoal.api.http.states_elsewhere import found_account
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -247,21 +248,13 @@ async def asked_for(server: Server, who: Principal, cid: str | None) -> list[str
 
 def _message(logged: LoggedMessage) -> MessageShape:
     message = logged.message
-    return MessageShape(
+    return filled(
+        MessageShape,
+        message,
         id=logged.id,
         account=logged.account_id,
-        message_id=message.message_id,
-        chat_id=message.chat_id,
-        item_id=message.item_id,
-        sender_id=message.sender_id,
-        sender_name=message.sender_name,
-        direction=message.direction,
-        content_type=message.content_type,
-        text=message.text,
         at=rfc3339(message.created_at_ms),
         received_at=rfc3339(logged.received_at_ms),
-        handled=message.handled,
-        decision=message.decision,
         rule_id=logged.rule_id,
         joined_to=logged.joined_to,
         repeats=logged.repeats,
@@ -283,17 +276,12 @@ def _sending(sending: Sending) -> SendingRow:
 
 def _answer(sending: Sending) -> SendingShape:
     row = sending.row
-    return SendingShape(
+    return filled(
+        SendingShape,
+        row,
         id=sending.id,
-        kind=row.kind,
-        part=row.part,
-        actor=row.actor,
         resends=sending.resends,
-        text=row.text,
         has_units=bool(row.units),
-        image_url=row.image_url,
-        rule_id=row.rule_id,
-        order_id=row.order_id,
         outcome=sending.outcome,
         reason=sending.reason,
         at=rfc3339(sending.created_at_ms),

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.filled import filled
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.users import User
@@ -102,17 +103,11 @@ async def _shown(server: Server) -> NodesShape:
 
 
 def _shape(node: NodeFacts) -> NodeShape:
-    return NodeShape(
-        name=node.name,
-        host=node.host,
-        address=node.address,
-        version=node.version,
+    return filled(
+        NodeShape,
+        node,
         schema_revision=node.schema,
         live=node.is_live,
-        draining=node.draining,
         lease_left_seconds=node.lease_left_ms / 1000,
-        shards=node.shards,
-        shops=node.shops,
-        started_at=rfc3339(node.started_at_ms),
         clock_ahead_seconds=node.clock_offset_ms / 1000,
     )

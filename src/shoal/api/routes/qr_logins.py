@@ -27,8 +27,9 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_all_shops, require_own
 from shoal.api.routes.qr_logins_anywhere import all_logins, cancel_login, find_login
 from shoal.api.schemas.account_requests import QrLoginBody
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.op_ids import new_op_id
-from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.connection.qr_logins import QrLoginView, unknown_qr_login
@@ -273,19 +274,15 @@ async def _login(server: Server, who: Principal, login_id: str) -> QrLoginView:
 
 def _answer(server: Server, view: QrLoginView, language: Language) -> QrLoginAnswer:
     link, text = server.manager.site_pages.split(view.action_url)
-    return QrLoginAnswer(
-        id=view.id,
+    return filled(
+        QrLoginAnswer,
+        view,
         account=view.account_id,
-        state=view.state,
         detail=_detail(view, language),
         code=view.error.code if view.error is not None else "",
         action_url=link,
         action_text=text,
-        content=view.content,
         picture=_picture(view.content) if view.content else "",
-        is_new_account=view.is_new_account,
-        created_at=rfc3339(view.created_at_ms),
-        expires_at=rfc3339(view.expires_at_ms),
     )
 
 

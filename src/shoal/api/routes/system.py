@@ -16,6 +16,7 @@ from shoal.api.http.caller import TheServer, WhoReads
 from shoal.api.http.openapi_errors import READING
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import looked_elsewhere
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example, rfc3339
 
 routes = Routes(tags=["system"])
@@ -99,14 +100,11 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
         version=__version__,
         python=platform.python_version(),
         started_at=rfc3339(server.started_at_ms),
-        store=StoreStatus(
+        store=filled(
+            StoreStatus,
+            figures,
             kind="sqlite" if figures.kind == "sqlite" else "postgresql",
-            version=figures.version,
             schema_revision=figures.schema,
-            size=figures.size,
-            free=figures.free,
-            waiting=figures.waiting,
-            degraded=figures.degraded,
             checking=server.database.checking,
         ),
         process=ProcessStatus(memory=memory, cpu_percent=cpu, threads=threads, tasks=len(asyncio.all_tasks())),

@@ -17,7 +17,8 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.routes.qr_logins_anywhere import cancel_all_logins
-from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.filled import filled
+from shoal.api.schemas.responses import example
 from shoal.api.schemas.user_requests import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
@@ -194,18 +195,7 @@ async def _note(server: Server, kind: AuditEvent, me: User, user_id: int, origin
 
 def user_body(user: User, shops: Mapping[int, int]) -> UserBody:
     """Return a user as JSON."""
-    return UserBody(
-        id=user.id,
-        username=user.username,
-        email=user.email,
-        role=user.role,
-        active=user.active,
-        leaving=user.leaving,
-        has_totp=user.has_totp,
-        shops=shops.get(user.id, 0),
-        created_at=rfc3339(user.created_at_ms),
-        signed_in_at=maybe_rfc3339(user.signed_in_at_ms),
-    )
+    return filled(UserBody, user, shops=shops.get(user.id, 0))
 
 
 def _shops(server: Server) -> Counter[int]:

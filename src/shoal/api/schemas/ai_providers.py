@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Secret, Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.assistant.provider_check import Checked
@@ -147,12 +148,4 @@ def provider_shape(provider: Provider, standing: Standing) -> ProviderShape:
 
 def checked_shape(checked: Checked) -> ProviderChecked:
     """Return what came back of a check."""
-    return ProviderChecked(
-        ok=not checked.why,
-        text=checked.text,
-        why=checked.why,
-        tokens_in=checked.tokens_in,
-        tokens_out=checked.tokens_out,
-        cost_microfen=checked.cost_microfen,
-        duration_ms=checked.ms,
-    )
+    return filled(ProviderChecked, checked, ok=not checked.why, duration_ms=checked.ms)

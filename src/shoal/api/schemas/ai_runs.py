@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Text, body_example
-from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.responses import example, rfc3339
 from shoal.assistant.run_rows import Run
 from shoal.assistant.usage import DayUsage
 from shoal.messages.model_source import RunState
@@ -109,43 +110,16 @@ class UsageList(BaseModel):
 
 def run_shape(run: Run, *, with_raw: bool = True) -> RunShape:
     """Return a run as JSON; lists leave what the model wrote out."""
-    return RunShape(
-        id=run.id,
+    return filled(
+        RunShape,
+        run,
         account=run.account_id,
-        chat_id=run.chat_id,
-        buyer_id=run.buyer_id,
         message_ids=list(run.message_ids),
-        question=run.question,
-        item_id=run.item_id,
-        item_title=run.item_title,
-        provider_id=run.provider_id,
-        model=run.model,
-        mode=run.mode,
-        state=run.state,
-        why=run.why,
-        rail=run.rail,
-        called=run.called,
-        offered_fen=run.offered_fen,
-        tokens_in=run.tokens_in,
-        tokens_out=run.tokens_out,
-        cost_microfen=run.cost_microfen,
-        duration_ms=run.duration_ms,
-        text=run.text,
         raw=run.raw if with_raw else "",
-        actor=run.actor,
-        outbox_id=run.outbox_id,
         at=rfc3339(run.created_at_ms),
-        decided_at=maybe_rfc3339(run.decided_at_ms),
     )
 
 
 def usage_row(used: DayUsage) -> UsageRow:
     """Return a day of a shop as JSON."""
-    return UsageRow(
-        day=used.day,
-        account=used.account_id,
-        calls=used.calls,
-        tokens_in=used.tokens_in,
-        tokens_out=used.tokens_out,
-        cost_microfen=used.cost_microfen,
-    )
+    return filled(UsageRow, used, account=used.account_id)

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Secret, Text, body_example
-from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.responses import example
 from shoal.language.choice import Language
 from shoal.notices.channels import Channel, Quiet
 from shoal.notices.incident_history import Notice
@@ -203,19 +204,13 @@ class ServiceList(BaseModel):
 def channel_shape(channel: Channel) -> ChannelShape:
     """Return a channel as JSON."""
     quiet = channel.quiet
-    return ChannelShape(
-        id=channel.id,
-        name=channel.name,
-        service=channel.service,
+    return filled(
+        ChannelShape,
+        channel,
         address=f"{channel.service}://***",
         language="en" if channel.language == "en" else "zh",
         quiet=None if quiet is None else QuietShape(start=quiet.start, end=quiet.end, zone=quiet.zone),
         least=channel.least.value,
-        buyer_words=channel.buyer_words,
-        active=channel.active,
-        off_reason=channel.off_reason,
-        created_at=rfc3339(channel.created_at_ms),
-        changed_at=rfc3339(channel.changed_at_ms),
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_edits import MAX_DELIVERY_RULES
 from shoal.accounts.delivery_rule import Confirm, DeliveryRule
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example
 
@@ -111,15 +112,10 @@ def delivery_values(body: DeliveryRuleBody) -> dict[str, Any]:
 
 def delivery_shape(rule: DeliveryRule) -> DeliveryRuleShape:
     """Return one rule as JSON."""
-    return DeliveryRuleShape(
-        item_id=rule.item_id,
-        title_contains=rule.title_contains,
-        spec=rule.spec,
-        goods_id=rule.goods_id,
-        count=rule.count,
+    return filled(
+        DeliveryRuleShape,
+        rule,
         parts=[{"image_url": part.image_url} if part.image_url else {"text": part.text} for part in rule.parts],
-        nothing_to_send=rule.nothing_to_send,
-        delay_seconds=rule.delay_seconds,
         confirm=_confirm_shape(rule.confirm),
     )
 

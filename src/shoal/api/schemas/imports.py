@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.catalogue import knows, translate
@@ -182,20 +183,17 @@ def row_shape(odd: Oddity, language: Language) -> ImportRow:
 
 def run_shape(run: Run, language: Language) -> ImportRun:
     """Return an import as JSON."""
-    return ImportRun(
-        id=run.id,
+    return filled(
+        ImportRun,
+        run,
         state=run.state.value,
         source=run.source.value,
-        file_name=run.file_name,
-        done=run.done,
-        total=run.total,
         counts=_counts(run.counts),
         was_on=_was_on(run.was_on, language),
         problem=_problem(run.why, language) if run.why else None,
         can_turn_on=run.state is RunState.DONE and any(not one.stays_off for one in run.was_on),
         turned_on_at=maybe_rfc3339(run.started_at_ms),
         started_at=rfc3339(run.created_at_ms),
-        ended_at=maybe_rfc3339(run.ended_at_ms),
     )
 
 

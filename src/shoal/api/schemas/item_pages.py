@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example, maybe_rfc3339
 from shoal.orders.item_page_rows import StoredPage
 from shoal.orders.item_pages import PRICES_MS
@@ -54,14 +55,11 @@ def item_page_shape(item_id: str, stored: StoredPage | None, now_ms: int) -> Ite
     """Return what is known of a page as JSON."""
     known = stored if stored is not None else StoredPage(item_id=item_id)
     page = known.page
-    return ItemPageShape(
+    return filled(
+        ItemPageShape,
+        page,
         item_id=item_id,
-        title=page.title,
-        description=page.description,
-        price_fen=page.price_fen,
-        has_specs=page.has_specs,
         specs=[SpecShape(name=spec.name, price_fen=spec.price_fen, left=spec.left) for spec in page.specs],
-        quantity=page.quantity,
         status=page.status.value,
         read_at=maybe_rfc3339(known.read_at_ms),
         prices_hold=known.is_younger(PRICES_MS, now_ms),

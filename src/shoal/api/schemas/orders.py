@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from shoal.api.advice import advice_on
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.goods import StateShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
@@ -281,20 +282,14 @@ def compat_order(order: Order) -> CompatOrder:
     """Return one order in the older system's form."""
     status = OrderStatus(order.status)
     known = {OrderStatus.UNKNOWN: "unknown", OrderStatus.GROUP_PENDING: "processing"}
-    return CompatOrder(
-        order_id=order.order_id,
+    return filled(
+        CompatOrder,
+        order,
         item_id=order.item_id or "",
-        buyer_id=order.buyer_id,
-        spec_name=order.spec_name,
-        spec_value=order.spec_value,
-        quantity=order.quantity,
-        amount=order.amount,
         order_status=known.get(status, status.value),
         cookie_id=order.account_id,
         created_at=_sqlite_time(order.created_at_ms),
         updated_at=_sqlite_time(order.updated_at_ms),
-        chat_id=order.chat_id,
-        problem=order.problem,
     )
 
 
@@ -348,15 +343,7 @@ def _problem(listed: ListedOrder, language: Language, now: ObstaclesNow) -> Prob
 
 
 def _line(event: OrderEvent) -> LineShape:
-    return LineShape(
-        at=rfc3339(event.at_ms),
-        site_at=maybe_rfc3339(event.site_at_ms),
-        source=event.source,
-        status=event.status,
-        action=event.action,
-        outcome=event.outcome,
-        words=event.words,
-    )
+    return filled(LineShape, event)
 
 
 def _sqlite_time(at_ms: int) -> str:

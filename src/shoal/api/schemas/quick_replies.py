@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example
 from shoal.messages.quick_replies import QuickReply
@@ -61,12 +62,4 @@ class QuickReplyDeleted(BaseModel):
 
 def quick_reply_shape(reply: QuickReply, *, may_change: bool) -> QuickReplyShape:
     """Return a quick reply as JSON."""
-    return QuickReplyShape(
-        id=reply.id,
-        shortcut=reply.shortcut,
-        text=reply.text,
-        account=reply.account_id,
-        position=reply.position,
-        owner=reply.owner,
-        may_change=may_change,
-    )
+    return filled(QuickReplyShape, reply, account=reply.account_id, may_change=may_change)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example
 from shoal.language.choice import Language
@@ -71,14 +72,4 @@ class FileApplied(BaseModel):
 
 def difference_shapes(found: Sequence[Difference], language: Language) -> list[DifferenceShape]:
     """Return the first differences as JSON."""
-    return [
-        DifferenceShape(
-            kind=one.kind,
-            section=one.section,
-            name=one.name,
-            before=one.before,
-            after=one.after,
-            text=sentence(one, language),
-        )
-        for one in found[:MOST_DIFFERENCES]
-    ]
+    return [filled(DifferenceShape, one, text=sentence(one, language)) for one in found[:MOST_DIFFERENCES]]
