@@ -1,10 +1,10 @@
-"""The language model of a shop: its settings."""
+"""The language model of a shop: its settings, and trials of it: real calls that reach no buyer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
@@ -12,18 +12,25 @@ from shoal.accounts.model_settings import ModelMode
 from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made
-from shoal.api.http.openapi_errors import CHANGING, READING_ONE
+from shoal.api.http.disconnects import while_here
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.ai_settings import (
     ModelSettings,
     ModelSettingsBody,
     ModelSettingsChanged,
+    TriedModel,
+    TryModelBody,
+    facts_in,
     settings_of,
+    tried_shape,
+    turns_in,
 )
 from shoal.api.schemas.responses import etag_of
 from shoal.api.server import Server
 from shoal.assistant.breaker import resting_until_ms
 from shoal.assistant.budget import day_of, tokens_today
+from shoal.assistant.contexts import context_of
 from shoal.assistant.provider_standing import lack_of
 from shoal.clock import now_ms
 
@@ -71,3 +78,25 @@ async def _settings(server: Server, account: Account) -> dict[str, Any]:
 
     lacks = await server.database.read(lambda connection: lack_of(connection, account))
     return settings_of(account, *await server.database.read(job), lacks=lacks)
+
+
+@routes.post(
+    "/cookies/{cid}/ai/try",
+    summary="Test a shop's model with a question",
+    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
+)
+async def try_model(request: Request, body: TryModelBody, account: OperateAccount, server: TheServer) -> TriedModel:
+    """Ask the model as for a buyer, also while it is off, and return what each check says. Nothing is sent to a buyer.
+
+    It is a real call: it costs, and counts against the tokens and the money of the day.
+    """
+    context = await context_of(
+        account,
+        body.text,
+        server.assistant.item_of,
+        item_id=body.item_id,
+        turns=turns_in(body.turns),
+        facts=facts_in(body.facts),
+    )
+    asking = server.assistant.trials.run(account, context, body.item_id)
+    return tried_shape(await while_here(request, asking, lasting=True), context, body.item_id)

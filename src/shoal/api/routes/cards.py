@@ -10,8 +10,7 @@ from fastapi import File, Form, UploadFile
 
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import AccountToChange, TheServer
-from shoal.api.http.card_caller import CallerOfShops, CardToChange, CardToRead
-from shoal.api.http.goods_caller import TheBy, WhoAddsGoods, WhoListsGoods
+from shoal.api.http.goods_caller import CallerOfShops, CardToChange, CardToRead, TheBy, WhoAddsGoods, WhoListsGoods
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.delivery_rules import remade, shops_with

@@ -12,8 +12,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.api.http.caller import TheServer
-from shoal.api.http.card_caller import CallerOfShops
-from shoal.api.http.goods_caller import WhoAddsGoods, WhoListsGoods
+from shoal.api.http.goods_caller import CallerOfShops, WhoAddsGoods, WhoListsGoods
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.cards import CardDone, CardRuleBody, CardRuleShape, Made, card_rule_shape

@@ -10,11 +10,10 @@ from pydantic import BaseModel
 from shoal.accounts.account import Account
 from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.accounts.model_settings import ModelMode
-from shoal.api.advice import advice_on
+from shoal.api.advice import advice_on, park_words, retry_words
 from shoal.api.http.caller import AcceptLanguage, ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.routes.live_facts import LiveFacts, live_facts
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server

@@ -27,11 +27,12 @@ from shoal.api.schemas.goods import (
     history_shape,
 )
 from shoal.api.schemas.responses import etag
+from shoal.api.schemas.suppliers import SupplierTried, SupplierTryBody, tried_shape
 from shoal.api.server import Server
 from shoal.errors import StaleGeneration
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.goods_store import SupplierEdit
-from shoal.goods.suppliers import Supplier
+from shoal.goods.suppliers import Supplier, shown_request
 from shoal.goods.unit_states import UnitState
 from shoal.messages.pictures import is_kept
 
@@ -149,3 +150,21 @@ async def _shapes(server: Server, found: Sequence[Goods]) -> list[GoodsShape]:
 
 async def _supplier(server: Server, goods: Goods) -> Supplier | None:
     return await server.database.read(lambda connection: server.goods.suppliers.read(connection, goods.id))
+
+
+@routes.post(
+    "/goods/{goods_id}/supplier/try",
+    summary="Try a supplier",
+    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
+)
+async def try_supplier(body: SupplierTryBody, goods: GoodsToChange, server: TheServer, by: TheBy) -> SupplierTried:
+    """Show the call that would order one unit, without its secrets. Nothing is sent.
+
+    With `call` it is sent: the supplier sells one unit, and it becomes free stock of these goods, which the next order
+    gets. An answer of which nothing is known leaves a doubted unit.
+    """
+    units = server.goods.supplier_units
+    supplier = await units.supplier(goods)
+    wanted = units.test_order(spec=body.spec, item_id=body.item_id)
+    answer = await units.try_call(goods, wanted, by) if body.call else None
+    return tried_shape(shown_request(supplier, wanted), answer)

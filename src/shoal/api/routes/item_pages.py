@@ -1,21 +1,26 @@
-"""The site's pages of single items: what was read of them, and reading one again."""
+"""The site's pages of single items: what was read of them, in full and in short, and reading one again."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Path
+from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.item_pages import ItemPageShape, item_page_shape
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.cluster.nodes import Nodes
 from shoal.messages.manual_sending import NotConnected
 from shoal.orders.spec_pages import SpecPages
+from shoal.storage.known_item_rows import UNKNOWN, item_facts
+from shoal.xianyu.site_pages import PAGE_OF_ITEM
 
 routes = Routes(tags=["items"])
 
@@ -70,3 +75,36 @@ async def answer_read_page(server: Server, account: Account, asked: dict[str, An
     else:
         await server.item_pages.of(account, item_id, seconds=PAGE_SECONDS)
     return {}
+
+
+class ItemCard(BaseModel):
+    """An item in short. ``title`` and ``picture`` (an address of this server) are empty and ``price_fen`` is null when
+    they are not known. ``url``: its page.
+    """
+
+    model_config = example(
+        item_id="700000000001",
+        title="视频会员",
+        price_fen=2500,
+        picture="/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
+        url="https://www.goofish.com/item?id=700000000001",
+    )
+    item_id: str
+    title: str
+    price_fen: int | None
+    picture: str
+    url: str
+
+
+@routes.get("/cookies/{cid}/items/{item_id}/card", summary="Get an item in short", responses=READING_ONE)
+async def get_item_card(item_id: ItemId, account: ReadAccount, server: TheServer) -> ItemCard:
+    """Return title, price, picture and page of an item, as the site last told them. The site is not asked."""
+    key = (account.id, item_id)
+    item = (await server.database.read(partial(item_facts, items=[key]))).get(key, UNKNOWN)
+    return ItemCard(
+        item_id=item_id,
+        title=item.title,
+        price_fen=item.price_fen,
+        picture=item.picture,
+        url=PAGE_OF_ITEM.format(item_id),
+    )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, exists, select
 
 from shoal.accounts.account import Account
 from shoal.accounts.diagnosis import CheckName, Facts, diagnose
+from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ignores_keys
@@ -18,7 +19,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.diagnosis import facts_of, sentences_of
 from shoal.api.routes.live_facts import live_facts
-from shoal.api.schemas.chat_requests import TryBody
+from shoal.api.schemas.chat_requests import TryBody, TryFilterBody
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
 from shoal.api.server import Server
@@ -31,6 +32,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
 from shoal.messages.send_guards import Intended, held_back_by
 from shoal.rules.matcher import Considered
+from shoal.rules.output_filter import OutputFilter
 from shoal.rules.rule import Rule
 from shoal.storage.chat_tables import chats
 from shoal.storage.schema import once_replies
@@ -233,3 +235,39 @@ def _considered(one: Considered, language: Language) -> ConsideredShape:
     rule: Rule = one.rule
     detail = translate(f"rule_trial.why_not.{one.why_not}", language) if one.why_not else ""
     return ConsideredShape(rule=rule.id, words=list(rule.words), why_not=one.why_not, detail=detail)
+
+
+class FilterTried(BaseModel):
+    """What the filter finds. Nothing: the text may be sent."""
+
+    model_config = example(filtered_words=["加我微"])
+    filtered_words: list[str]
+
+
+@routes.post(
+    "/cookies/{cid}/filter/try",
+    summary="Test the output filter with a text",
+    responses=problems(400, 401, 404, 413, 422, 503),
+)
+@ignores_keys
+async def try_filter(request: Request, body: TryFilterBody, account: ReadAccount) -> FilterTried:
+    """Return what the output filter finds in a text. Nothing is sent or stored.
+
+    Settings that the body names stand for those of the shop, so that they can be tested before they are saved.
+    """
+    given = {
+        name: SETTINGS[name].checked(value, name)
+        for name, value in body.model_dump(exclude={"text"}, exclude_unset=True).items()
+    }
+
+    def found() -> tuple[str, ...]:
+        of_shop = {name: getattr(account, name) for name in TryFilterBody.model_fields if name != "text"}
+        asked = {**of_shop, **given}
+        return OutputFilter(
+            contacts=asked["filter_contacts"], links=asked["filter_links"], patterns=asked["filter_patterns"],
+            floor_fen=asked["price_floor_fen"],
+        ).words_in([body.text])  # fmt: skip
+
+    lasting = bool(given)
+    words = await while_here(request, beside_if(lasting, found), lasting=lasting)
+    return FilterTried(filtered_words=list(words))

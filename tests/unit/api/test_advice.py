@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from shoal.accounts.diagnosis import PROXY_REASONS
-from shoal.api.retry_reasons import park_words, retry_words
+from shoal.api.advice import park_words, retry_words
 from shoal.connection.keepalive import DeafConnection
 from shoal.errors import CommitUnknown, NotApplied, StoreError
 from shoal.language.catalogue import ROOT as CATALOGUE
