@@ -156,6 +156,7 @@ prove: $(READY)
 
 # Run a real server for HOURS in total on an overloaded machine. After an interruption it continues where it was; another
 # LABEL starts a new run. Its state is in SOAK_DIR, else in the user's cache. DATABASE=postgresql: its own PostgreSQL.
+# STEADY=1: buyers only, one life of the server, for its memory: make soak HOURS=3 STEADY=1 LABEL=steady
 HOURS ?= 1
 SHOPS ?= 200
 RATE ?= 13
@@ -165,7 +166,7 @@ DATABASE ?=
 
 soak: $(READY)
 	$(BIN)/python -m tests.endurance.soak --hours $(HOURS) --shops $(SHOPS) --rate $(RATE) --label $(LABEL) \
-		--busy $(BUSY) --database "$(DATABASE)"
+		--busy $(BUSY) --database "$(DATABASE)" $(if $(STEADY),--steady)
 
 # Another server with the same REST contract, by its address; BENCH_USER and BENCH_PASSWORD sign in.
 bench-compare: $(READY)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -19,6 +21,11 @@ WARM_UP_SECONDS: Final = 600.0
 """What a life of the server begins with is no growth."""
 GAUGES: Final = {
     "memory": ("RSS", 1024 * 1024, "MiB"),
+    "python": ("blocks of Python", 1000, "thousand"),
+    "glibc": ("glibc, in use", 1024 * 1024, "MiB"),
+    "glibc_free": ("glibc, free", 1024 * 1024, "MiB"),
+    "mapped": ("mapped apart", 1024 * 1024, "MiB"),
+    "sqlite": ("SQLite", 1024 * 1024, "MiB"),
     "handles": ("handles", 1, ""),
     "tasks": ("asyncio tasks", 1, ""),
     "threads": ("threads", 1, ""),
@@ -29,9 +36,11 @@ OF_ALL_LIVES: Final = frozenset({"database"})
 """What a new life of the server does not begin anew."""
 
 
-async def measured(server: ServerProcess) -> dict[str, float]:
-    """Measure now; what the server does not tell is not in the answer."""
+async def measured(server: ServerProcess, memory_file: Path) -> dict[str, float]:
+    """Measure now; what the server does not tell is not in the answer. ``memory_file``: of a measured server."""
     found: dict[str, float] = {}
+    with suppress(OSError, ValueError):
+        found |= json.loads(memory_file.read_text(encoding="ascii"))  # noqa: ASYNC240  (a hundred bytes)
     try:
         process = psutil.Process(server.child.pid)
         with process.oneshot():

@@ -1,10 +1,10 @@
 """A real server for hours among everything that a starved machine brings; each line and order is accounted for.
 
-    python -m tests.endurance.soak --hours 2 [--shops 200] [--rate 13] [--label NAME] [--busy 8] [--database postgresql]
+    python -m tests.endurance.soak --hours 2 [--shops 200] [--rate 13] [--label NAME] [--busy 8] [--steady]
 
 Its state is kept outside of the sources, in ``SOAK_DIR`` or the user's cache, under the label. A run that is ended in
 any way, also by ``kill -9``, goes on where it was when it is started again, until it has lived so many hours in all.
-``summary.json`` there is renewed once a minute.
+``summary.json`` and ``memory.svg`` there are renewed once a minute.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ import platformdirs
 if __package__ != "endurance":  # started as a script or a module of the repository
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
+from benchmarks import measured_server
 from benchmarks.processes import SandboxProcess, ServerProcess
-from endurance import gauges, soak_summary
+from endurance import gauges, soak_plot, soak_summary
 from endurance.judge import Judge
 from endurance.ledger import Ledger
 from endurance.relay import Relay
@@ -81,6 +82,11 @@ class Plan:
     """without TLS to the site, so that the server can be forked: who its authorities are is read at import"""
 
     @property
+    def memory_file(self) -> Path:
+        """Where the server tells what its memory is used for."""
+        return self.directory / "memory.json"
+
+    @property
     def source(self) -> Path | str:
         """Where the rows are."""
         return self.database or self.directory / "data" / DATABASE_FILE
@@ -114,7 +120,9 @@ class Soak:
         if plan.database:
             environment["SHOAL_DATABASE_URL"] = plan.database
         url = f"{urlsplit(sandbox.url).scheme}://127.0.0.1:{port}"
+        environment[measured_server.MEMORY_FILE] = str(plan.memory_file)
         server = self.server = ServerProcess(plan.directory / "data", url, **environment)
+        server.command = (measured_server.__file__,)
         server.apart = True
         try:
             await sandbox.do("policy", **POLICY)
@@ -229,12 +237,14 @@ class Soak:
 
     async def minute(self) -> None:
         """Measure, forget what is old, and tell how it stands."""
-        figures = await gauges.measured(self.server) if self.owner.is_up else {}
+        figures = await gauges.measured(self.server, self.plan.memory_file) if self.owner.is_up else {}
         age = time.monotonic() - self.owner.began
         self.ledger.sample(self.ledger.fact("lived"), round(self.ledger.fact("lives")), age, figures)
         await self.judge.look_after(time.time())
         self.story.forget()
-        soak_summary.write(self.ledger, self.plan.directory / "summary.json", self.plan.hours)
+        told = soak_summary.write(self.ledger, self.plan.directory / "summary.json", self.plan.hours)
+        title = f"Memory of a server with {self.plan.shops} shops over {told['lived_hours']:.2f} hours"
+        (self.plan.directory / "memory.svg").write_text(soak_plot.plot(list(self.ledger.samples()), title), "utf-8")
         sys.stdout.write(soak_summary.line(self.ledger, self.plan.hours) + "\n")
         sys.stdout.flush()
 
@@ -300,6 +310,9 @@ def main() -> int:
         default="",
         help="an empty one (postgresql+psycopg://…) instead of SQLite; postgresql: one of its own",
     )
+    parser.add_argument(
+        "--steady", action="store_true", help="buyers only: no accident, no owner, no end of the server"
+    )
     parser.add_argument("--kill-minutes", type=float, default=Plan.kill_seconds / 60, help="mean life of the server")
     chosen = parser.parse_args()
     base = Path(os.environ.get("SOAK_DIR") or platformdirs.user_cache_path("shoal") / "soak")
@@ -311,6 +324,7 @@ def main() -> int:
         busy=chosen.busy,
         database=chosen.database,
         kill_seconds=chosen.kill_minutes * 60,
+        calm=chosen.steady,
     )
     with _alone(plan.directory), contextlib.ExitStack() as stack:
         sys.stdout.write(f"soak in {plan.directory}\n")

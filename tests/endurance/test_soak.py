@@ -11,10 +11,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from endurance import gauges, soak_summary
+from endurance import gauges, soak_plot, soak_summary
 from endurance.judge import LOST, PHANTOM, SILENT, TWICE, grouped
 from endurance.ledger import KEEP_SECONDS, Ledger
 from endurance.soak import Plan, Soak
@@ -56,8 +57,10 @@ async def test_f1_a_soak_counts_what_is_right_as_right_and_sees_what_is_planted(
     assert not set(_groups(soak, "line")) & {TWICE, PHANTOM, LOST}
     told = soak_summary.summary(soak.ledger, 1)
     assert told["broken"] == 0, told
-    told_to_all = {"memory", "tasks", "threads", "database"}
-    assert told_to_all | ({"handles"} if os.geteuid() == 0 else set()) <= set(await gauges.measured(soak.server))
+    told_to_all = {"memory", "python", "sqlite", "tasks", "threads", "database"}
+    assert told_to_all | ({"handles"} if os.geteuid() == 0 else set()) <= set(
+        await gauges.measured(soak.server, soak.plan.memory_file)
+    )
 
     # the same answer once more, and the same goods: by hand, but the buyer cannot know
     chat = {"to_user_id": (await _buyer(soak, "买家一")), "chat_id": question.cid, "text": f"答 {question.token}"}
@@ -147,6 +150,11 @@ def test_f1_a_slope_is_that_of_the_lives_in_common_without_their_warm_up() -> No
     ]
     assert gauges.slope_per_hour(warm, "memory") == pytest.approx(30)
     assert gauges.slope_per_hour(warm[:12], "memory") is None
+    drawn = ET.fromstring(soak_plot.plot(warm, "two lives"))  # noqa: S314  (our own)
+    assert [len(line.attrib["points"].split()) for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")] == [
+        30,
+        30,
+    ]
 
 
 def test_f1_another_program_holds_the_write_lock_for_as_long_as_it_says(tmp_path: Path) -> None:
