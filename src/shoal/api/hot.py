@@ -24,7 +24,7 @@ from shoal.api.http.changes import facts_of, outcome_of
 from shoal.api.http.hot_routes import HotRoutes
 from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.json_bodies import JsonAnswer, body_of, query_of
-from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_ONE, TRYING, problems
 from shoal.api.http.route_rules import anybody
 from shoal.api.http.states_elsewhere import found_account, looked_elsewhere, observed_now
 from shoal.api.reply_words import reply_words
@@ -150,7 +150,7 @@ async def get_live(request: Request) -> Response:
 @hot.add(
     "POST", "/xianyu/reply", tag="replies", summary="Get the reply to a message",
     needs=(who_replies_named,), body=ReplyHookBody, answer=ReplyHookAnswer,
-    responses=problems(400, 401, 403, 404, 413, 422, 503),
+    responses=TRYING,
 )  # fmt: skip
 @ignores_keys
 async def get_reply_words(request: Request) -> Response:

@@ -11,7 +11,7 @@ from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.advice import advice_on
 from shoal.api.http.caller import AcceptLanguage, TheServer, WhoAddsNamed
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import TRYING
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import ProxyCheckBody
 from shoal.api.schemas.responses import example
@@ -43,7 +43,7 @@ class ProxyFinding(BaseModel):
     do: str
 
 
-@routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(400, 401, 403, 404, 413, 422, 503))
+@routes.post("/console/proxy-check", summary="Check a proxy", responses=TRYING)
 @ignores_keys
 async def check_proxy(
     body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: AcceptLanguage = None

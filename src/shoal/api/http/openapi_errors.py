@@ -80,4 +80,12 @@ READING_COMPAT = problems(401, 403, 422, 503)
 READING_ONE = problems(401, 404, 422, 503)
 CHANGING = problems(400, 401, 403, 404, 409, 412, 413, 422, 503)
 CHANGING_COMPAT = problems(400, 401, 403, 409, 412, 413, 422, 503)
-CHANGING_RULES = problems(400, 401, 403, 404, 409, 412, 413, 422, 503)
+ASKING = problems(401, 403, 503)
+"""Nothing is named, for those with more than the right to read."""
+OF_ONE = problems(401, 403, 404, 422, 503)
+"""One thing that the path names, for those with more than the right to read."""
+POSTING = problems(400, 401, 403, 404, 409, 413, 422, 503)
+TRYING = problems(400, 401, 403, 404, 413, 422, 503)
+"""A body that changes nothing."""
+ACTING = problems(401, 403, 404, 409, 422, 503)
+"""A change without a body."""

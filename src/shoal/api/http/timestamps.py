@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Final
 
+from fastapi import Query
 from pydantic import AwareDatetime, BeforeValidator
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
@@ -21,6 +22,10 @@ LATEST_MS: Final = 253_402_128_000_000
 """Two days before the year 10000, which no date can have, whatever the time zone."""
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Since = Annotated[
+    Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
+]
+Until = Annotated[Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])]
 
 
 def ms_of(moment: datetime | None) -> int | None:

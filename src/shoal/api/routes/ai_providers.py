@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from shoal.api.http.caller import Me, Origin, TheServer, actor_of, generations_of
 from shoal.api.http.goods_caller import TheBy
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ACTING, ASKING, OF_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import IfMatch
 from shoal.api.schemas.ai_providers import (
@@ -36,10 +36,10 @@ from shoal.errors import StaleGeneration
 routes = Routes(tags=["models"])
 
 ProviderId = Annotated[int, Path(ge=1, le=2**53, description="The provider's id.", examples=[2])]
-_ONE = problems(401, 403, 404, 422, 503)
+_ONE = OF_ONE
 
 
-@routes.get("/ai-providers", summary="List your model providers", responses=problems(401, 403, 503))
+@routes.get("/ai-providers", summary="List your model providers", responses=ASKING)
 async def list_providers(server: TheServer, me: Me) -> ProviderList:
     """List who answers the caller's questions. Of an address only the host is shown, and of a key that there is one."""
     found, how = await server.assistant.providers.list(me.id), await _standings(server, me)
@@ -99,9 +99,7 @@ async def change_provider(
     return await _answered(server, me, response, after)
 
 
-@routes.delete(
-    "/ai-providers/{provider_id}", summary="Remove a model provider", responses=problems(401, 403, 404, 409, 422, 503)
-)
+@routes.delete("/ai-providers/{provider_id}", summary="Remove a model provider", responses=ACTING)
 async def remove_provider(provider_id: ProviderId, server: TheServer, me: Me, origin: Origin) -> ProviderRemoved:
     """Remove a provider. What it cost stays known.
 

@@ -10,7 +10,7 @@ from fastapi import Path, Query
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import TheCaller, TheServer, WhoReadsNamed, WhoRepliesNamed
-from shoal.api.http.openapi_errors import READING_ONE, problems
+from shoal.api.http.openapi_errors import POSTING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import NO_NUL, Limit
 from shoal.api.routes.manual_sending import send_for
@@ -31,7 +31,7 @@ from shoal.messages.outgoing import OutgoingMessage
 routes = Routes(tags=["assistant"])
 
 RunId = Annotated[int, Path(ge=1, le=2**53, description="The run's id.", examples=[7])]
-_ONE_RUN = problems(400, 401, 403, 404, 409, 413, 422, 503)
+_ONE_RUN = POSTING
 _ZONES_AHEAD = timedelta(days=1)
 """A shop's day may begin before that of UTC, and end after it."""
 

@@ -13,7 +13,7 @@ from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING, POSTING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.ai_settings import (
     ModelSettings,
@@ -80,11 +80,7 @@ async def _settings(server: Server, account: Account) -> dict[str, Any]:
     return settings_of(account, *await server.database.read(job), lacks=lacks)
 
 
-@routes.post(
-    "/cookies/{cid}/ai/try",
-    summary="Test a shop's model with a question",
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
-)
+@routes.post("/cookies/{cid}/ai/try", summary="Test a shop's model with a question", responses=POSTING)
 async def try_model(request: Request, body: TryModelBody, account: OperateAccount, server: TheServer) -> TriedModel:
     """Ask the model as for a buyer, also while it is off, and return what each check says. Nothing is sent to a buyer.
 

@@ -14,7 +14,7 @@ from shoal.api.http.caller import Me, TheServer
 from shoal.api.http.openapi_errors import READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
-from shoal.api.http.timestamps import Moment, ms_of
+from shoal.api.http.timestamps import Since, Until, ms_of
 from shoal.api.routes.auth import is_admin
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
@@ -105,12 +105,8 @@ async def get_security_log(
             examples=["ok"],
         ),
     ] = None,
-    since: Annotated[
-        Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
-    ] = None,
-    until: Annotated[
-        Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     form: Annotated[
         Form,
         Query(

@@ -11,7 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, TheServer
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.request_texts import body_example
@@ -113,7 +113,7 @@ class BackupsShape(BaseModel):
     signed_by: str
 
 
-@routes.get("/system/backups", summary="Look at the daily backups", responses=problems(401, 403, 503))
+@routes.get("/system/backups", summary="Look at the daily backups", responses=ASKING)
 async def get_backups(server: TheServer, _: Administrator) -> BackupsShape:
     """Return when the last daily backup was made, what failed since, and when the next one is due."""
     return await _shown(server)

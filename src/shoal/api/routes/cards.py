@@ -11,7 +11,7 @@ from fastapi import File, Form, UploadFile
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import AccountToChange, TheServer
 from shoal.api.http.goods_caller import CallerOfShops, CardToChange, CardToRead, TheBy, WhoAddsGoods, WhoListsGoods
-from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING, POSTING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.delivery_rules import remade, shops_with
 from shoal.api.schemas.cards import (
@@ -50,7 +50,7 @@ async def list_cards(server: TheServer, who: WhoListsGoods) -> list[CardShape]:
     return [await _shape(server, one, kept.get(one.id, Card())) for one in await server.goods.store.list(who.id)]
 
 
-@routes.post("/cards", summary="Add a card", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/cards", summary="Add a card", responses=POSTING)
 async def add_card(body: CardBody, server: TheServer, who: WhoAddsGoods, by: TheBy) -> Made:
     """Add goods for a card: `text` and `image` become fixed goods, `data` a stock, `api` goods of a supplier."""
     if body.type is None:

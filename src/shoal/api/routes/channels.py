@@ -8,7 +8,7 @@ from fastapi import Header, Path, Response
 from fastapi.encoders import jsonable_encoder
 
 from shoal.api.http.caller import AcceptLanguage, Me, Origin, TheNote, TheServer, actor_of, generations_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, READING_COMPAT, TRYING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.channels import (
     ChannelBody,
@@ -47,7 +47,7 @@ IfMatch = Annotated[
     str | None,
     Header(description="The ETag from the last read. If it no longer matches, the change is refused (412)."),
 ]
-_ONE = problems(401, 403, 404, 422, 503)
+_ONE = OF_ONE
 
 
 @routes.get("/channels/services", summary="List services for notices", responses=problems(401, 403))
@@ -58,7 +58,7 @@ async def list_channel_services(_: Me) -> ServiceList:
     return service_list()
 
 
-@routes.get("/channels", summary="List your channels", responses=problems(401, 403, 422, 503))
+@routes.get("/channels", summary="List your channels", responses=READING_COMPAT)
 async def list_channels(server: TheServer, me: Me, *, accept_language: AcceptLanguage = None) -> ChannelList:
     """List where the caller is told of incidents, and how the newest notice of each went. Addresses are secrets and
     never shown.
@@ -150,7 +150,7 @@ async def test_channel(
     return TestAnswer(sent=sent.outcome is Outcome.SENT, answer=answer)
 
 
-@routes.get("/subscriptions", summary="List what your channels tell about", responses=problems(401, 403, 503))
+@routes.get("/subscriptions", summary="List what your channels tell about", responses=ASKING)
 async def list_subscriptions(server: TheServer, me: Me) -> SubscriptionList:
     """List of what each of the caller's channels tells."""
     found = await server.notices.channels.subscriptions(me.id)
@@ -164,11 +164,7 @@ async def get_subscriptions(channel_id: ChannelId, server: TheServer, me: Me) ->
     return subscription_shape(await server.notices.channels.subscription(channel_id))
 
 
-@routes.put(
-    "/channels/{channel_id}/subscriptions",
-    summary="Set what a channel tells about",
-    responses=problems(400, 401, 403, 404, 413, 422, 503),
-)
+@routes.put("/channels/{channel_id}/subscriptions", summary="Set what a channel tells about", responses=TRYING)
 async def set_subscriptions(
     channel_id: ChannelId, body: SubscriptionBody, server: TheServer, me: Me, origin: Origin
 ) -> SubscriptionShape:

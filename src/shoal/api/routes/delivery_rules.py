@@ -13,7 +13,7 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.api.http.caller import TheServer
 from shoal.api.http.goods_caller import CallerOfShops, WhoAddsGoods, WhoListsGoods
-from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING, POSTING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.cards import CardDone, CardRuleBody, CardRuleShape, Made, card_rule_shape
 from shoal.api.server import Server
@@ -35,11 +35,7 @@ async def list_card_rules(server: TheServer, who: WhoListsGoods) -> list[CardRul
     return await _shapes(server, who)
 
 
-@routes.post(
-    "/delivery-rules",
-    summary="Add a delivery rule by keyword",
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
-)
+@routes.post("/delivery-rules", summary="Add a delivery rule by keyword", responses=POSTING)
 async def add_card_rule(body: CardRuleBody, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops) -> Made:
     """Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
 

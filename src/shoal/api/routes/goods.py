@@ -11,7 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from shoal.accounts.delivery_rule import CODES
 from shoal.api.http.caller import TheServer, generations_of
 from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy, WhoAddsGoods, WhoListsGoods
-from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING, POSTING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import require_length
 from shoal.api.routes.history import Cursor, Limit
@@ -50,7 +50,7 @@ async def list_goods(server: TheServer, who: WhoListsGoods) -> GoodsList:
     return GoodsList(items=await _shapes(server, await server.goods.store.list(who.id)))
 
 
-@routes.post("/goods", summary="Add goods", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/goods", summary="Add goods", responses=POSTING)
 async def add_goods(body: GoodsBody, server: TheServer, who: WhoAddsGoods, by: TheBy, response: Response) -> GoodsShape:
     """Add goods: `stock` (units that go out once), `reusable` (units that go out several times), `fixed` (one text or
     picture for everybody), `supplier` (units that your own supplier is asked for, with its settings as `supplier`).
@@ -152,11 +152,7 @@ async def _supplier(server: Server, goods: Goods) -> Supplier | None:
     return await server.database.read(lambda connection: server.goods.suppliers.read(connection, goods.id))
 
 
-@routes.post(
-    "/goods/{goods_id}/supplier/try",
-    summary="Try a supplier",
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
-)
+@routes.post("/goods/{goods_id}/supplier/try", summary="Try a supplier", responses=POSTING)
 async def try_supplier(body: SupplierTryBody, goods: GoodsToChange, server: TheServer, by: TheBy) -> SupplierTried:
     """Show the call that would order one unit, without its secrets. Nothing is sent.
 

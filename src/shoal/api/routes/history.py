@@ -17,7 +17,7 @@ from shoal.api.http.changes import changed
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import is_done, require_own_goods
-from shoal.api.http.timestamps import Moment, ms_of
+from shoal.api.http.timestamps import Since, Until, ms_of
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
 from shoal.api.server import Server
@@ -125,12 +125,8 @@ async def get_whole_history(
     field: Annotated[
         str | None, Query(max_length=64, description="Only changes of this field.", examples=["enabled"])
     ] = None,
-    since: Annotated[
-        Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
-    ] = None,
-    until: Annotated[
-        Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> WholeHistory:

@@ -14,7 +14,7 @@ from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import Origin, TheServer, actor_of, signed_in
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import OF_ONE, POSTING, READING_COMPAT, problems
 from shoal.api.http.route_rules import Asks, RouteRule, ruled
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
@@ -107,13 +107,13 @@ async def plan_import(
     return plan_shape(server.moving_plans.keep(me.id, name, plan, size=size, home=plan_home(server)), language)
 
 
-@routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404, 422, 503))
+@routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=OF_ONE)
 async def get_import_plan(plan_id: PlanId, server: TheServer, me: Mover, language: TheLanguage) -> ImportPlan:
     """Return what a file would bring."""
     return await with_plan(server, me, PLAN, ImportPlan, plan_id, language=language.value)
 
 
-@routes.get("/imports/plans/{plan_id}/rows", summary="List rows of a plan", responses=problems(401, 403, 404, 422, 503))
+@routes.get("/imports/plans/{plan_id}/rows", summary="List rows of a plan", responses=OF_ONE)
 async def list_plan_rows(
     plan_id: PlanId,
     server: TheServer,
@@ -130,15 +130,13 @@ async def list_plan_rows(
     return await with_plan(server, me, ROWS, ImportRows, plan_id, **page)
 
 
-@routes.delete(
-    "/imports/plans/{plan_id}", summary="Forget a plan of an import", responses=problems(401, 403, 404, 422, 503)
-)
+@routes.delete("/imports/plans/{plan_id}", summary="Forget a plan of an import", responses=OF_ONE)
 async def forget_import_plan(plan_id: PlanId, server: TheServer, me: Mover) -> PlanForgotten:
     """Forget a plan at once."""
     return await with_plan(server, me, FORGET, PlanForgotten, plan_id)
 
 
-@routes.post("/imports", summary="Begin an import", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/imports", summary="Begin an import", responses=POSTING)
 async def begin_import(
     body: BeginBody, server: TheServer, me: Mover, origin: Origin, language: TheLanguage
 ) -> ImportRun:
@@ -150,19 +148,19 @@ async def begin_import(
     return await with_plan(server, me, BEGIN, ImportRun, body.plan_id, **asked)
 
 
-@routes.get("/imports", summary="List imports", responses=problems(401, 403, 422, 503))
+@routes.get("/imports", summary="List imports", responses=READING_COMPAT)
 async def list_imports(server: TheServer, me: Mover, language: TheLanguage) -> ImportRunList:
     """List the caller's imports, the newest first."""
     return ImportRunList(items=[run_shape(run, language) for run in await server.moving.runs(me)])
 
 
-@routes.get("/imports/{run_id}", summary="Get an import", responses=problems(401, 403, 404, 422, 503))
+@routes.get("/imports/{run_id}", summary="Get an import", responses=OF_ONE)
 async def get_import(run_id: RunId, server: TheServer, me: Mover, language: TheLanguage) -> ImportRun:
     """Return an import: how far it is, and what it brought."""
     return run_shape(await server.moving.run(me, run_id), language)
 
 
-@routes.get("/imports/{run_id}/rows", summary="List rows of an import", responses=problems(401, 403, 404, 422, 503))
+@routes.get("/imports/{run_id}/rows", summary="List rows of an import", responses=OF_ONE)
 async def list_import_rows(
     run_id: RunId,
     server: TheServer,
@@ -180,11 +178,7 @@ async def list_import_rows(
     return ImportRows(items=[row_shape(odd, language) for _, odd in found[:limit]], next=following)
 
 
-@routes.post(
-    "/imports/{run_id}/start",
-    summary="Turn on what was on",
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
-)
+@routes.post("/imports/{run_id}/start", summary="Turn on what was on", responses=POSTING)
 async def start_imported(
     run_id: RunId, body: StartBody, server: TheServer, me: Mover, origin: Origin, language: TheLanguage
 ) -> StartedAll:

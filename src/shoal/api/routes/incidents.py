@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 
 from shoal.api.http.caller import AcceptLanguage, Me, TheServer, WhoReadsNamed
-from shoal.api.http.openapi_errors import READING_ONE, problems
+from shoal.api.http.openapi_errors import READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import asked_for
@@ -144,7 +144,7 @@ async def list_incidents(
     return IncidentList(items=[_incident(server, one, language, url) for one in page], next=following)
 
 
-@routes.get("/notices", summary="List your notices", responses=problems(401, 403, 422, 503))
+@routes.get("/notices", summary="List your notices", responses=READING_COMPAT)
 async def list_notices(
     server: TheServer,
     me: Me,

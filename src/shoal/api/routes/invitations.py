@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, Origin, TheNote, TheServer, actor_of, address_of, origin_for
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
@@ -135,7 +135,7 @@ class JoinAnswer(BaseModel):
     skipped: list[str]
 
 
-@routes.get("/invitations", summary="List invitations", responses=problems(401, 403, 503))
+@routes.get("/invitations", summary="List invitations", responses=ASKING)
 async def get_invitations(server: TheServer, me: Administrator) -> InvitationList:
     """List all links of the last weeks: open, used or expired. For administrators."""
     links = await server.invitations.everything()
@@ -180,9 +180,7 @@ async def _invited(server: Server, me: User, shops: Sequence[InvitedShopBody]) -
     ]
 
 
-@routes.delete(
-    "/invitations/{invitation_id}", summary="Revoke an invitation", responses=problems(401, 403, 404, 422, 503)
-)
+@routes.delete("/invitations/{invitation_id}", summary="Revoke an invitation", responses=OF_ONE)
 async def revoke_invitation(
     invitation_id: InvitationId, server: TheServer, me: Administrator, origin: Origin
 ) -> InvitationShape:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheServer
-from shoal.api.http.openapi_errors import READING_ONE, problems
+from shoal.api.http.openapi_errors import ACTING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.item_pages import ItemPageShape, item_page_shape
 from shoal.api.schemas.responses import example
@@ -39,11 +39,7 @@ async def get_item_page(item_id: ItemId, account: ReadAccount, server: TheServer
     return item_page_shape(item_id, await server.item_pages.stored(account, item_id), now_ms())
 
 
-@routes.post(
-    "/cookies/{cid}/items/{item_id}/page",
-    summary="Read an item's page again",
-    responses=problems(401, 403, 404, 409, 422, 503),
-)
+@routes.post("/cookies/{cid}/items/{item_id}/page", summary="Read an item's page again", responses=ACTING)
 async def read_item_page_again(item_id: ItemId, account: OperateAccount, server: TheServer) -> ItemPageShape:
     """Read the site's page of an item over the shop's connection, at most once a minute, and return what is known then.
 

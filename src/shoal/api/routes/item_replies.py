@@ -16,7 +16,7 @@ from shoal.accounts.item_setting import ItemSetting
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoOperatesNamed, WhoReads
 from shoal.api.http.changes import changed
 from shoal.api.http.idempotency import leave_open
-from shoal.api.http.openapi_errors import CHANGING_RULES, READING, READING_COMPAT, problems
+from shoal.api.http.openapi_errors import CHANGING, READING, READING_COMPAT, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import ItemRepliesBody, ItemReplyBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
@@ -88,11 +88,7 @@ async def list_item_replies_of(account: AccountToRead, response: Response) -> It
     return ItemReplies(items=_shown([account]))
 
 
-@routes.get(
-    "/item-reply/{cid}/{item_id}",
-    summary="Get an item reply",
-    responses={**READING_COMPAT, **problems(404)},
-)
+@routes.get("/item-reply/{cid}/{item_id}", summary="Get an item reply", responses={**READING_COMPAT, **problems(404)})
 async def get_item_reply(item_id: ItemId, account: AccountToRead, response: Response) -> ItemReply:
     """Return the reply about one item, sent when no rule matches."""
     found = [reply for reply in _shown([account]) if reply.item_id == item_id]
@@ -102,7 +98,7 @@ async def get_item_reply(item_id: ItemId, account: AccountToRead, response: Resp
     return found[0]
 
 
-@routes.put("/item-reply/{cid}/{item_id}", summary="Change an item reply", responses=CHANGING_RULES)
+@routes.put("/item-reply/{cid}/{item_id}", summary="Change an item reply", responses=CHANGING)
 async def update_item_reply(
     item_id: ItemId,
     body: ItemReplyBody,
@@ -119,7 +115,7 @@ async def update_item_reply(
     return ItemReplyChanged(**await changed(server, response, account.id, change))
 
 
-@routes.delete("/item-reply/batch", summary="Delete several item replies", responses=CHANGING_RULES)
+@routes.delete("/item-reply/batch", summary="Delete several item replies", responses=CHANGING)
 async def delete_item_replies(
     body: ItemRepliesBody, server: TheServer, who: WhoOperatesNamed, caller: TheCaller, request: Request
 ) -> ItemRepliesDeleted:
@@ -149,7 +145,7 @@ async def delete_item_replies(
     return ItemRepliesDeleted(success_count=gone, failed_count=len(body.items) - gone)
 
 
-@routes.delete("/item-reply/{cid}/{item_id}", summary="Delete an item reply", responses=CHANGING_RULES)
+@routes.delete("/item-reply/{cid}/{item_id}", summary="Delete an item reply", responses=CHANGING)
 async def delete_item_reply(
     item_id: ItemId, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemReplyDeleted:

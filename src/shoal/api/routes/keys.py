@@ -6,7 +6,7 @@ from fastapi import Response
 from pydantic import BaseModel, Field
 
 from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.auth.audit_entries import AuditEvent
@@ -57,7 +57,7 @@ class KeysBody(BaseModel):
     )
 
 
-@routes.get("/system/keys", summary="List encryption keys", responses=problems(401, 403, 503))
+@routes.get("/system/keys", summary="List encryption keys", responses=ASKING)
 async def get_keys(server: TheServer, _: Administrator) -> KeysBody:
     """Return how many secrets each key encrypts. For administrators."""
     return _body(await server.key_rotation.figures())

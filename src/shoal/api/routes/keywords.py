@@ -14,7 +14,7 @@ from shoal.api.http.caller import AccountToChange, AccountToRead, RulesToChange,
 from shoal.api.http.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.json_bodies import has_many_rules, large_answer
-from shoal.api.http.openapi_errors import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
+from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import TABLE, check_name, row_errors, table_answer
 from shoal.api.schemas.account_requests import KeywordRowsBody, KeywordsBody
@@ -216,7 +216,7 @@ async def import_keywords(
     )
 
 
-@routes.post("/keywords/{cid}/image", summary="Add a rule that replies with a picture", responses=CHANGING_RULES)
+@routes.post("/keywords/{cid}/image", summary="Add a rule that replies with a picture", responses=CHANGING)
 async def add_image_keyword(
     account: RulesToChange,
     server: TheServer,
@@ -239,7 +239,7 @@ async def add_image_keyword(
     return ImageKeywordAdded(keyword=keyword.strip(), image_url=url, item_id=item_id.strip(), **facts)
 
 
-@routes.delete("/keywords/{cid}/{index}", summary="Delete a rule by its position", responses=CHANGING_RULES)
+@routes.delete("/keywords/{cid}/{index}", summary="Delete a rule by its position", responses=CHANGING)
 async def remove_keyword_at(
     index: Annotated[int, Path(description="Position of the rule in the lists, from 0.", examples=[0])],
     account: RulesToChange,
@@ -252,7 +252,7 @@ async def remove_keyword_at(
     return KeywordRemoved(**await changed(server, response, account.id, change, keywords_with_types))
 
 
-@routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Delete a rule by its id", responses=CHANGING_RULES)
+@routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Delete a rule by its id", responses=CHANGING)
 async def remove_keyword_rule(
     rule_id: Annotated[str, Path(description="The rule's `id` in the lists.", examples=["5f2b9c0d1e3a4b6c"])],
     account: RulesToChange,

@@ -11,7 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, TheServer, WhoReads
-from shoal.api.http.openapi_errors import READING, problems
+from shoal.api.http.openapi_errors import ASKING, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
@@ -129,7 +129,7 @@ async def get_log_stats(server: TheServer, who: WhoReads) -> LogStatsAnswer:
     return LogStatsAnswer(stats=figures)
 
 
-@routes.get("/admin/logs", summary="List log lines as text (older system)", responses=problems(401, 403, 422, 503))
+@routes.get("/admin/logs", summary="List log lines as text (older system)", responses=READING_COMPAT)
 async def get_text_logs(
     server: TheServer, me: Administrator, *, lines: Lines = 100, level: OfLevel = None
 ) -> TextLogsAnswer:
@@ -139,7 +139,7 @@ async def get_text_logs(
     return TextLogsAnswer(logs=texts, total_lines=len(texts))
 
 
-@routes.get("/admin/log-files", summary="List log files (older system)", responses=problems(401, 403, 503))
+@routes.get("/admin/log-files", summary="List log files (older system)", responses=ASKING)
 async def list_log_files(_: Administrator) -> LogFilesAnswer:
     """List no files: the log goes to standard error, and the system keeps it."""
     return LogFilesAnswer(files=[])

@@ -10,7 +10,7 @@ from fastapi import Path, Request
 from pydantic import BaseModel
 
 from shoal.api.http.caller import MaybeSession, Me, Origin, TheServer, actor_of, address_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.auth import MessageAnswer, change_password, note_recovery_code
 from shoal.api.routes.invitations import NoStore
@@ -97,7 +97,7 @@ class EndedAnswer(BaseModel):
     ended: int
 
 
-@routes.get("/me", summary="Get your own user", responses=problems(401, 403, 503))
+@routes.get("/me", summary="Get your own user", responses=ASKING)
 async def get_me(server: TheServer, me: Me) -> MeAnswer:
     """Return the signed-in user."""
     return await _answer(server, me)
@@ -182,7 +182,7 @@ async def _prove_both(body: ProofAndCodeBody, request: Request, server: Server, 
     await note_recovery_code(server, me, factor, origin)
 
 
-@routes.get("/sessions", summary="List your sessions", responses=problems(401, 403, 503))
+@routes.get("/sessions", summary="List your sessions", responses=ASKING)
 async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> SessionList:
     """List the caller's sessions, each with its client."""
     found = await server.sessions.of_user(me.id)
@@ -194,7 +194,7 @@ async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> Sess
     )
 
 
-@routes.delete("/sessions/{session_id}", summary="End a session", responses=problems(401, 403, 404, 422, 503))
+@routes.delete("/sessions/{session_id}", summary="End a session", responses=OF_ONE)
 async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: Origin) -> EndedAnswer:
     """End one session, which may be the caller's current one. Its live streams end at once."""
     if not await server.sessions.end_one(me.id, session_id):
@@ -203,7 +203,7 @@ async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: 
     return EndedAnswer(ended=1)
 
 
-@routes.delete("/sessions", summary="End all other sessions", responses=problems(401, 403, 503))
+@routes.delete("/sessions", summary="End all other sessions", responses=ASKING)
 async def end_other_sessions(server: TheServer, me: Me, session: MaybeSession, origin: Origin) -> EndedAnswer:
     """End all sessions of the caller except the current one."""
     if session is None:

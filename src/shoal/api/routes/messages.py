@@ -13,7 +13,7 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
-from shoal.api.http.timestamps import Moment, ms_of
+from shoal.api.http.timestamps import Since, Until, ms_of
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.filled import filled
@@ -157,12 +157,8 @@ async def list_messages(
     ] = None,
     decision: Annotated[Decision | None, Query(description="Only messages with this decision.")] = None,
     handled: Annotated[bool | None, Query(description="Only messages that need nothing (or something) more.")] = None,
-    since: Annotated[
-        Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
-    ] = None,
-    until: Annotated[
-        Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     q: Annotated[
         str,
         Query(

@@ -8,7 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field
 
 from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ACTING, ASKING
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example
@@ -58,17 +58,13 @@ class NodesShape(BaseModel):
     items: list[NodeShape]
 
 
-@routes.get("/system/nodes", summary="List the servers of this database", responses=problems(401, 403, 503))
+@routes.get("/system/nodes", summary="List the servers of this database", responses=ASKING)
 async def get_nodes(server: TheServer, _: Administrator) -> NodesShape:
     """Return the servers that share this database, with what each runs. The list of a single server is empty."""
     return await _shown(server)
 
 
-@routes.post(
-    "/system/nodes/{name:path}/drain",
-    summary="Let a server give up its shops",
-    responses=problems(401, 403, 404, 409, 422, 503),
-)
+@routes.post("/system/nodes/{name:path}/drain", summary="Let a server give up its shops", responses=ACTING)
 async def drain_node(name: NodeName, server: TheServer, me: Administrator, origin: Origin) -> NodesShape:
     """Let a server give up its shops to the others, some at a time, and take none until it is started again.
 
@@ -83,7 +79,7 @@ async def drain_node(name: NodeName, server: TheServer, me: Administrator, origi
 @routes.delete(
     "/system/nodes/{name:path}/drain",
     summary="Let a server take its share of the shops again",
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=ACTING,
 )
 async def undrain_node(name: NodeName, server: TheServer, me: Administrator, origin: Origin) -> NodesShape:
     """Let a server that is being drained, or was, take its share of the shops again. Any server may be asked."""

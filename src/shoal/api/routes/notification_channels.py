@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Path, Request
 
 from shoal.api.http.caller import Me, Origin, TheNote, TheServer
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, POSTING
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import ChannelId, note_change
 from shoal.api.schemas.notification_channels import (
@@ -39,9 +39,9 @@ routes = Routes(tags=["notices"])
 
 Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"])]
 NotificationId = Annotated[int, Path(ge=1, le=2**53, description="The `id` of a message notification.")]
-_READ = problems(401, 403, 503)
-_ONE = problems(401, 403, 404, 422, 503)
-_CHANGE = problems(400, 401, 403, 404, 409, 413, 422, 503)
+_READ = ASKING
+_ONE = OF_ONE
+_CHANGE = POSTING
 
 
 @routes.get("/notification-channels", summary="List your channels (older system)", responses=_READ)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from shoal import __version__
 from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, Origin, TheServer
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.users import UserId, remove_user
 from shoal.api.schemas.responses import example, old_time
@@ -24,7 +24,7 @@ from shoal.errors import InvalidInput
 routes = Routes(tags=["users"])
 
 _DAY_MS = 86_400_000
-_READING = problems(401, 403, 503)
+_READING = ASKING
 _USER: dict[str, Any] = {
     "id": 2, "username": "ann", "email": "ann@example.com", "is_active": True, "created_at": "2026-01-02 03:04:05",
     "cookie_count": 3, "card_count": 1,

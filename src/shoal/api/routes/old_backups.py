@@ -16,7 +16,7 @@ from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, Origin, TheServer, WhoReads
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.json_bodies import large_answer
-from shoal.api.http.openapi_errors import READING, problems
+from shoal.api.http.openapi_errors import ASKING, READING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
 from shoal.api.routes.imports import Mover
@@ -143,7 +143,7 @@ async def _blocks(file: UploadFile) -> AsyncIterator[bytes]:
         yield block
 
 
-@routes.get("/admin/backup/list", summary="List the daily backups (old path)", responses=problems(401, 403, 503))
+@routes.get("/admin/backup/list", summary="List the daily backups (old path)", responses=ASKING)
 async def list_backups(server: TheServer, _: Administrator) -> OldBackupList:
     """List the daily backups. They are sealed; `shoal restore` restores one on the server's machine."""
     directory = server.settings.backup_dir

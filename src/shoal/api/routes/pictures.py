@@ -48,11 +48,7 @@ class PictureUploaded(BaseModel):
     image_url: str
 
 
-@routes.post(
-    "/pictures",
-    summary="Upload a picture",
-    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
-)
+@routes.post("/pictures", summary="Upload a picture", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
 async def keep_picture(
     server: TheServer,
     who: Annotated[Principal, Depends(who_replies)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Me, TheServer
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, TRYING
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example
@@ -47,7 +47,7 @@ class PageAlertsShape(BaseModel):
     accounts: list[str]
 
 
-@routes.get("/push/key", summary="Get the key for web push", responses=problems(401, 403, 503))
+@routes.get("/push/key", summary="Get the key for web push", responses=ASKING)
 async def get_push_key(server: TheServer, _: Me) -> PushKeyAnswer:
     """Return the key with which a browser subscribes to this server's pushes. The subscription is then added as a
     channel of the service `webpush`.
@@ -55,13 +55,13 @@ async def get_push_key(server: TheServer, _: Me) -> PushKeyAnswer:
     return PushKeyAnswer(key=await server.notices.push_key.public())
 
 
-@routes.get("/me/alerts", summary="Get what an open page does", responses=problems(401, 403, 503))
+@routes.get("/me/alerts", summary="Get what an open page does", responses=ASKING)
 async def get_page_alerts(server: TheServer, me: Me) -> PageAlertsShape:
     """Return what the caller's open pages do when a buyer's question waits."""
     return _shape(await server.notices.page_alerts.get(me.id))
 
 
-@routes.put("/me/alerts", summary="Set what an open page does", responses=problems(400, 401, 403, 404, 413, 422, 503))
+@routes.put("/me/alerts", summary="Set what an open page does", responses=TRYING)
 async def set_page_alerts(body: PageAlertsBody, server: TheServer, me: Me) -> PageAlertsShape:
     """Set what the caller's open pages do when a buyer's question waits.
 

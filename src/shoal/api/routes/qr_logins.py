@@ -21,7 +21,7 @@ from shoal.api.http.caller import (
     most_shops,
 )
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.openapi_errors import READING_COMPAT, problems
+from shoal.api.http.openapi_errors import OF_ONE, POSTING, READING_COMPAT
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_all_shops, require_own
@@ -128,7 +128,7 @@ class OldCooldownReset(BaseModel):
     previous_remaining_time: int = 0
 
 
-@routes.post("/qr-logins", summary="Start a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/qr-logins", summary="Start a QR login", responses=POSTING)
 @ignores_keys
 async def begin_qr_login(
     body: QrLoginBody, server: TheServer, who: WhoAddsNamed, origin: Origin, accept_language: AcceptLanguage = None
@@ -155,14 +155,14 @@ async def begin_qr_login(
     return _answer(server, view, language_of(accept_language))
 
 
-@routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 403, 422, 503))
+@routes.get("/qr-logins", summary="List QR logins", responses=READING_COMPAT)
 async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
     """List the caller's QR logins that are in progress or ended within the last ten minutes."""
     language = language_of(accept_language)
     return QrLoginList(items=[_answer(server, view, language) for view in await _logins(server, who)])
 
 
-@routes.get("/qr-logins/{login_id}", summary="Get a QR login", responses=problems(401, 403, 404, 422, 503))
+@routes.get("/qr-logins/{login_id}", summary="Get a QR login", responses=OF_ONE)
 async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -173,7 +173,7 @@ async def get_qr_login(
     return _answer(server, await _login(server, who, login_id), language_of(accept_language))
 
 
-@routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 403, 404, 422, 503))
+@routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=OF_ONE)
 async def cancel_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -185,7 +185,7 @@ async def cancel_qr_login(
 # ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
 
 
-@routes.post("/qr-login/generate", summary="Start a QR login (old path)", responses=problems(401, 403, 422, 503))
+@routes.post("/qr-login/generate", summary="Start a QR login (old path)", responses=READING_COMPAT)
 @ignores_keys
 async def generate_qr_code(
     server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
@@ -206,7 +206,7 @@ async def generate_qr_code(
     return OldQrCode(success=True, session_id=view.id, qr_code_url=picture)
 
 
-@routes.get("/qr-login/check/{session_id}", summary="Get a QR login (old path)", responses=problems(401, 403, 422, 503))
+@routes.get("/qr-login/check/{session_id}", summary="Get a QR login (old path)", responses=READING_COMPAT)
 async def check_qr_code(
     session_id: Annotated[str, Path(description="The `session_id` from POST /qr-login/generate.")],
     server: TheServer,

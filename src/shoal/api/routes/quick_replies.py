@@ -8,7 +8,7 @@ from fastapi import Path
 
 from shoal.api.http.caller import TheServer, WhoOperatesNamed, WhoReadsNamed
 from shoal.api.http.goods_caller import TheBy
-from shoal.api.http.openapi_errors import READING_ONE, problems
+from shoal.api.http.openapi_errors import POSTING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
 from shoal.api.routes.messages import OfAccount
@@ -28,7 +28,7 @@ from shoal.messages.quick_replies import QuickReply, UnknownQuickReply
 routes = Routes(tags=["messages"])
 
 ReplyId = Annotated[int, Path(ge=1, le=2**53, description="The `id` of a quick reply.", examples=[3])]
-_CHANGE = problems(400, 401, 403, 404, 409, 413, 422, 503)
+_CHANGE = POSTING
 
 
 @routes.get("/quick-replies", summary="List quick replies", responses=READING_ONE)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from shoal.accounts.drift import Difference
 from shoal.api.http.caller import AcceptLanguage, Administrator, TheServer
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import READING_COMPAT
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
@@ -63,7 +63,7 @@ class ReloadAnswer(BaseModel):
     summary="Reload accounts from the database",
     responses={
         207: {"model": ReloadAnswer, "description": "Some of the accounts could not be taken over"},
-        **problems(401, 403, 422, 503),
+        **READING_COMPAT,
     },
 )
 @ignores_keys

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import ParkReason
 from shoal.api.http.caller import Administrator, TheServer
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example, old_time
 from shoal.api.schemas.rules import TheLanguage
@@ -58,7 +58,7 @@ class RiskControlLogs(BaseModel):
     offset: int
 
 
-@routes.get("/risk-control-logs", summary="List verifications (older system)", responses=problems(401, 403, 422, 503))
+@routes.get("/risk-control-logs", summary="List verifications (older system)", responses=READING_COMPAT)
 @routes.get("/admin/risk-control-logs", include_in_schema=False)
 async def list_risk_control_logs(
     server: TheServer,

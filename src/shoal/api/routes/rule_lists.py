@@ -18,7 +18,7 @@ from shoal.api.http.changes import facts_of, untouched
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ChangingRoute, ignores_keys
 from shoal.api.http.json_bodies import JsonRequest, has_many_rules, large_answer
-from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE, TRYING
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import TABLE, file_headers, row_errors, table_answer
 from shoal.api.routes.rule_changes import measured, new_rule_ids, rules_made, warnings_about
@@ -217,7 +217,7 @@ def _file_row(rule: Rule) -> dict[str, Any]:
     summary="Import rules",
     dependencies=[Depends(who_operates)],
     response_model=RulesRead,
-    responses=problems(400, 401, 403, 404, 413, 422, 503),
+    responses=TRYING,
 )
 @ignores_keys
 async def read_rules(

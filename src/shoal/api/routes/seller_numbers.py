@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from shoal.accounts.account import MAX_ID_CHARACTERS, Account, AccountState
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ACTING, ASKING
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
@@ -69,7 +69,7 @@ class NumberFreed(BaseModel):
     was: str
 
 
-@routes.get("/seller-numbers", summary="List seller numbers of several accounts", responses=problems(401, 403, 503))
+@routes.get("/seller-numbers", summary="List seller numbers of several accounts", responses=ASKING)
 async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
     """List the seller numbers in the cookies of several accounts, and the holder of each. For administrators.
 
@@ -82,11 +82,7 @@ async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
     return NumberList(items=[_shape(server, number, names) for number, count in sorted(counted.items()) if count > 1])
 
 
-@routes.delete(
-    "/seller-numbers/{number}",
-    summary="Free a seller number",
-    responses=problems(401, 403, 404, 409, 422, 503),
-)
+@routes.delete("/seller-numbers/{number}", summary="Free a seller number", responses=ACTING)
 async def free_seller_number(
     number: Number, server: TheServer, me: Administrator, origin: Origin, holder: Holder = ""
 ) -> NumberFreed:

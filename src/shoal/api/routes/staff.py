@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import AcceptLanguage, Me, Origin, OwnAccount, TheServer, WhoManagesNamed, actor_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, POSTING, TRYING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
@@ -105,11 +105,7 @@ class StaffRemoved(BaseModel):
     changed: bool
 
 
-@routes.get(
-    "/cookies/{cid}/staff",
-    summary="List the users with whom an account is shared",
-    responses=problems(401, 403, 404, 422, 503),
-)
+@routes.get("/cookies/{cid}/staff", summary="List the users with whom an account is shared", responses=OF_ONE)
 async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
     """List the users with whom the account is shared, and their permissions. For its owner."""
     users = {user.id: user for user in await server.users.list_users()}
@@ -117,11 +113,7 @@ async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
     return StaffList(items=[_shape(grant, users[grant.user_id]) for grant in grants if grant.user_id in users])
 
 
-@routes.put(
-    "/cookies/{cid}/staff/{username}",
-    summary="Share an account with a user",
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
-)
+@routes.put("/cookies/{cid}/staff/{username}", summary="Share an account with a user", responses=POSTING)
 async def put_staff(
     username: Username, body: StaffBody, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffShape:
@@ -147,11 +139,7 @@ async def put_staff(
     return _shape(next(kept, given), user)  # another request may have taken it back
 
 
-@routes.delete(
-    "/cookies/{cid}/staff/{username}",
-    summary="Stop sharing an account with a user",
-    responses=problems(401, 403, 404, 422, 503),
-)
+@routes.delete("/cookies/{cid}/staff/{username}", summary="Stop sharing an account with a user", responses=OF_ONE)
 async def delete_staff(
     username: Username, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffRemoved:
@@ -163,7 +151,7 @@ async def delete_staff(
     return StaffRemoved(username=user.username, changed=changed)
 
 
-@routes.get("/staff", summary="List colleagues", responses=problems(401, 403, 503))
+@routes.get("/staff", summary="List colleagues", responses=ASKING)
 async def get_colleagues(me: Me, server: TheServer) -> ColleagueList:
     """List the users with whom the caller shares own accounts, and how many accounts with each."""
     numbers = server.authorization.colleagues_of(Principal(user=me))
@@ -177,7 +165,7 @@ async def get_colleagues(me: Me, server: TheServer) -> ColleagueList:
     summary="Share several accounts with a user",
     responses={
         207: {"model": SharesAnswer, "description": "Some of the accounts failed"},
-        **problems(400, 401, 403, 404, 413, 422, 503),
+        **TRYING,
     },
 )
 async def put_shares(

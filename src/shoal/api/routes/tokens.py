@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.events import AccessChanged
 from shoal.api.http.caller import Administrator, Me, Origin, TheNote, TheServer, actor_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, POSTING
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NoStore
 from shoal.api.routes.users import UserId
@@ -94,13 +94,13 @@ class TokenRevoked(BaseModel):
     id: int
 
 
-@routes.get("/tokens", summary="List your API tokens", responses=problems(401, 403, 503))
+@routes.get("/tokens", summary="List your API tokens", responses=ASKING)
 async def get_tokens(server: TheServer, me: Me) -> TokenList:
     """List the caller's tokens, including expired ones. The tokens themselves are never shown again."""
     return TokenList(items=[_shape(token) for token in await server.api_tokens.list_of(me.id)])
 
 
-@routes.post("/tokens", summary="Create an API token", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/tokens", summary="Create an API token", responses=POSTING)
 async def create_token(
     body: NewTokenBody, server: TheServer, me: Me, origin: Origin, also: TheNote, _: NoStore
 ) -> NewTokenAnswer:
@@ -128,13 +128,13 @@ async def create_token(
     return NewTokenAnswer(token=token, **_shape(made).model_dump())
 
 
-@routes.delete("/tokens/{token_id}", summary="Revoke an API token", responses=problems(401, 403, 404, 422, 503))
+@routes.delete("/tokens/{token_id}", summary="Revoke an API token", responses=OF_ONE)
 async def revoke_token(token_id: TokenId, server: TheServer, me: Me, origin: Origin) -> TokenRevoked:
     """Revoke a token permanently. Streams that were opened with it end at once."""
     return await _revoked(server, me.id, token_id, me, origin)
 
 
-@routes.get("/users/tokens", summary="List the API tokens of all users", responses=problems(401, 403, 503))
+@routes.get("/users/tokens", summary="List the API tokens of all users", responses=ASKING)
 async def get_tokens_of_all(server: TheServer, _: Administrator) -> UserTokenList:
     """List the valid tokens of all users, never the tokens themselves. For administrators."""
     found = await server.api_tokens.valid_of_all()
@@ -146,11 +146,7 @@ async def get_tokens_of_all(server: TheServer, _: Administrator) -> UserTokenLis
     )
 
 
-@routes.delete(
-    "/users/{user_id}/tokens/{token_id}",
-    summary="Revoke a user's API token",
-    responses=problems(401, 403, 404, 422, 503),
-)
+@routes.delete("/users/{user_id}/tokens/{token_id}", summary="Revoke a user's API token", responses=OF_ONE)
 async def revoke_token_of_user(
     user_id: UserId, token_id: TokenId, server: TheServer, me: Administrator, origin: Origin
 ) -> TokenRevoked:

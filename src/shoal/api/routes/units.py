@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from shoal.api.http.caller import Origin, TheServer
 from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, GoodsToReveal, TheBy
 from shoal.api.http.idempotency import ignores_keys
-from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE, TRYING, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.http.unit_bodies import SentFile, UnitsRoute
@@ -185,11 +185,7 @@ async def list_units(
     return UnitList(items=[UnitShape(**unit_fields(unit)) for unit in found[:limit]], next=following)
 
 
-@routes.post(
-    "/goods/{goods_id}/units/{unit_id}/reveal",
-    summary="Reveal a unit",
-    responses=problems(400, 401, 403, 404, 413, 422, 503),
-)
+@routes.post("/goods/{goods_id}/units/{unit_id}/reveal", summary="Reveal a unit", responses=TRYING)
 @ignores_keys
 async def reveal_unit(
     body: ReasonBody, goods: GoodsToReveal, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin, _: NoStore

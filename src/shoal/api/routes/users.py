@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import Administrator, Origin, TheNote, TheServer, actor_of, known_of
 from shoal.api.http.idempotency import leave_open
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ACTING, ASKING, POSTING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.routes.qr_logins_anywhere import cancel_all_logins
@@ -72,7 +72,7 @@ class UserList(BaseModel):
     next: str | None = None
 
 
-@routes.get("/users", summary="List users", responses=problems(401, 403, 503))
+@routes.get("/users", summary="List users", responses=ASKING)
 async def get_users(server: TheServer, _: Administrator) -> UserList:
     """List all users, including blocked ones. For administrators."""
     shops = _shops(server)
@@ -91,7 +91,7 @@ async def create_user(
     return user_body(user, {})
 
 
-@routes.patch("/users/{user_id}", summary="Change a user", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.patch("/users/{user_id}", summary="Change a user", responses=POSTING)
 async def update_user(
     user_id: UserId, body: UserChangeBody, server: TheServer, me: Administrator, origin: Origin
 ) -> UserBody:
@@ -107,7 +107,7 @@ async def update_user(
     return user_body(user, _shops(server))
 
 
-@routes.delete("/users/{user_id}", summary="Delete a user", responses=problems(401, 403, 404, 409, 422, 503))
+@routes.delete("/users/{user_id}", summary="Delete a user", responses=ACTING)
 async def delete_user(
     user_id: UserId, request: Request, server: TheServer, me: Administrator, origin: Origin, dry_run: DryRun = False
 ) -> RemovalAnswer:
@@ -136,11 +136,7 @@ async def delete_user(
     )
 
 
-@routes.post(
-    "/users/{user_id}/password-link",
-    summary="Create a link for a new password",
-    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
-)
+@routes.post("/users/{user_id}/password-link", summary="Create a link for a new password", responses=POSTING)
 async def create_password_link(
     user_id: UserId,
     body: PasswordLinkBody,
@@ -162,11 +158,7 @@ async def create_password_link(
     return new_link(server, link, token)
 
 
-@routes.delete(
-    "/users/{user_id}/totp",
-    summary="Switch off a user's two-step verification",
-    responses=problems(401, 403, 404, 409, 422, 503),
-)
+@routes.delete("/users/{user_id}/totp", summary="Switch off a user's two-step verification", responses=ACTING)
 async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
     """Switch off TOTP for a user who lost it; check who asks first. Their sessions end."""
     if user_id == me.id:

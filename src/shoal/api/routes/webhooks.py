@@ -9,7 +9,7 @@ from fastapi import Path, Response
 from fastapi.encoders import jsonable_encoder
 
 from shoal.api.http.caller import Me, Origin, TheNote, TheServer, actor_of, generations_of
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.openapi_errors import ASKING, OF_ONE, POSTING, TRYING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import IfMatch
 from shoal.api.routes.history import Cursor, Limit
@@ -42,16 +42,16 @@ from shoal.events.webhooks import Webhook
 routes = Routes(tags=["webhooks"])
 
 WebhookId = Annotated[int, Path(ge=1, le=2**53, description="The webhook's id.", examples=[2])]
-_ONE = problems(401, 403, 404, 422, 503)
+_ONE = OF_ONE
 
 
-@routes.get("/webhooks", summary="List your webhooks", responses=problems(401, 403, 503))
+@routes.get("/webhooks", summary="List your webhooks", responses=ASKING)
 async def list_webhooks(server: TheServer, me: Me) -> WebhookList:
     """List where the caller's events are posted. Of an address only the host is shown."""
     return WebhookList(items=[webhook_shape(one) for one in await server.notices.webhooks.store.list(me.id)])
 
 
-@routes.post("/webhooks", summary="Add a webhook", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/webhooks", summary="Add a webhook", responses=POSTING)
 async def add_webhook(
     body: WebhookBody, server: TheServer, me: Me, origin: Origin, also: TheNote, response: Response
 ) -> WebhookMade:
@@ -144,11 +144,7 @@ async def list_attempts(
     return AttemptList(items=[attempt_shape(one) for one in page], next=following)
 
 
-@routes.post(
-    "/webhooks/{webhook_id}/replay",
-    summary="Post again from a place on",
-    responses=problems(400, 401, 403, 404, 413, 422, 503),
-)
+@routes.post("/webhooks/{webhook_id}/replay", summary="Post again from a place on", responses=TRYING)
 async def replay_webhook(
     webhook_id: WebhookId, body: ReplayBody, server: TheServer, me: Me, origin: Origin, response: Response
 ) -> WebhookShape:
