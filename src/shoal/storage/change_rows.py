@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, insert, not_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, differing
 from shoal.accounts.journal import Changes, JournalEntry, differences
@@ -172,12 +172,7 @@ def _bury(connection: Connection, account: Account, stamp: Row) -> None:
 def check_noops(connection: Connection, noops: Iterable[Draft]) -> None:
     """Raise ``StaleGeneration`` when the row of a change that changes nothing has moved on."""
     wanted = {(draft.account.id, draft.account.generation) for draft in noops}
-    if not wanted:
-        return
-    query = select(accounts.c.id, accounts.c.generation).where(
-        accounts.c.id.in_({name for name, _ in wanted}), not_(accounts.c.deleted)
-    )
-    if not wanted <= {(row.id, row.generation) for row in connection.execute(query)}:
+    if not wanted <= statements_of(connection).generations({name for name, _ in wanted}).items():
         raise StaleGeneration("a row has moved on")
 
 

@@ -7,7 +7,7 @@ the writer's transaction (see ``engines.begin``).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +32,9 @@ SEEN_FIELDS = tuple(name for name in OBSERVED_FIELDS if name != "parked_for")
 OBSERVED_COLUMNS = ("account_id", "parked_for_cookie", "parked_for_nonce", *SEEN_FIELDS)
 STAMP_COLUMNS = ("generation", "rev")
 _FILLED = ("account_id", "generation", "rev", "changed", "at_ms")
+_SQLITE_GENERATIONS = """SELECT id, generation FROM accounts
+    WHERE id IN (SELECT value FROM json_each(?)) AND NOT deleted"""
+_POSTGRESQL_GENERATIONS = "SELECT id, generation FROM accounts WHERE id = ANY(%s) AND NOT deleted"
 _LOCK_ACCOUNTS = "SELECT id FROM accounts WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number works, as long as every node uses the same
 
@@ -44,6 +47,9 @@ class ChangeStatements(Protocol):
 
     def lock_accounts(self, names: Sequence[str]) -> None:
         """Lock the rows of accounts against other writers, in the given order."""
+
+    def generations(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the generation of each of these accounts that exists and is not deleted."""
 
     def add_entries(self, rows: Sequence[Values], *, in_turn: bool = True) -> Sequence[int]:
         """Insert rows of ``JOURNAL_COLUMNS``. Return their positions, which rise in the order of the rows.
@@ -113,6 +119,11 @@ class OnSqlite:
     def lock_accounts(self, names: Sequence[str]) -> None:
         """See ``ChangeStatements``. There is one writer."""
 
+    def generations(self, names: Iterable[str]) -> dict[str, int]:
+        """See ``ChangeStatements``."""
+        listed = msgspec.json.encode(list(names)).decode()
+        return dict(self._raw.execute(_SQLITE_GENERATIONS, (listed,)).fetchall())
+
     def add_entries(self, rows: Sequence[Values], *, in_turn: bool = True) -> Sequence[int]:  # noqa: ARG002
         """See ``ChangeStatements``. There is one writer, and AUTOINCREMENT leaves no gap within a transaction."""
         self._raw.executemany(_SQLITE_ENTRY, rows)
@@ -156,6 +167,10 @@ class OnPostgresql:
     def lock_accounts(self, names: Sequence[str]) -> None:
         """See ``ChangeStatements``."""
         self._raw.execute(_LOCK_ACCOUNTS, (list(names),), prepare=True)
+
+    def generations(self, names: Iterable[str]) -> dict[str, int]:
+        """See ``ChangeStatements``."""
+        return dict(self._raw.execute(_POSTGRESQL_GENERATIONS, (list(names),), prepare=True))
 
     def add_entries(self, rows: Sequence[Values], *, in_turn: bool = True) -> Sequence[int]:
         """See ``ChangeStatements``. In turn: the lock is held until the commit is visible, so positions become visible
