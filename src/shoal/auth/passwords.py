@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import os
 import secrets
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ _STRONG_ENOUGH: Final = 3
 _LEGACY: Final = "sha256:"
 """Before the Argon2 hash of the hexadecimal SHA-256 of a password: how a user of an older system came here."""
 _SPEAKABLE: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_judging: Final = threading.Lock()
 _OURS: Final = ("shoal", "xianyu", "goofish", "闲鱼")
 _PATTERNS: Final = {
     "spatial": "keyboard",
@@ -145,10 +148,8 @@ def _as_compared(password: str) -> str:
 
 def _weakness(password: str, about: list[str]) -> str:
     """Return why the password is easy to guess, as a code; empty when it is hard to guess."""
-    from zxcvbn import zxcvbn  # noqa: PLC0415  15 MB of word lists, needed only where a password is chosen
-
     known = [part for text in about for part in (text, *text.replace("@", " ").replace(".", " ").split())]
-    found = zxcvbn(password[:_JUDGED_CHARACTERS], user_inputs=[*known, *_OURS])
+    found = _judged(password[:_JUDGED_CHARACTERS], [*known, *_OURS])
     if found["score"] >= _STRONG_ENOUGH:
         return ""
     parts = found["sequence"]
@@ -158,3 +159,19 @@ def _weakness(password: str, about: list[str]) -> str:
     if part["pattern"] == "dictionary":
         return "personal" if part.get("dictionary_name") == "user_inputs" else "common"
     return _PATTERNS.get(part["pattern"], "short")
+
+
+def _judged(password: str, known: list[str]) -> dict[str, Any]:
+    """Return what zxcvbn says; one call at a time, for it keeps ``known`` in a place of all calls.
+
+    Its word lists take 12 MB and are loaded in 0.02 s: they stay no longer than they are needed.
+    """
+    with _judging:
+        from zxcvbn import zxcvbn  # noqa: PLC0415
+
+        try:
+            found: dict[str, Any] = zxcvbn(password, user_inputs=known)
+        finally:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "zxcvbn"]:
+                del sys.modules[name]
+    return found

@@ -101,6 +101,7 @@ def serve_at(
     """Serve at a bound socket. A ``worker`` also serves at its own, and ends with its parent."""
     keep_large_blocks_apart()
     gc.disable()  # until what is loaded is set apart
+    gc.freeze()
     gc.set_threshold(COLLECTED_OBJECTS)
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,6 +42,11 @@ async def test_long_ones_are_taken_and_every_letter_counts(passwords: Passwords,
     assert await passwords.matches(stored, password)
     for other in (password[:-1], password + " ", password.swapcase(), " " + password, password[:-1] + "\0"):
         assert not await passwords.matches(stored, other)
+
+
+async def test_the_word_lists_stay_no_longer_than_a_password_is_judged(passwords: Passwords) -> None:
+    assert await refusal(passwords, "correct horse", "correct horse") == "weak_password"
+    assert [name for name in sys.modules if name.startswith("zxcvbn")] == []
 
 
 async def test_too_short_and_endless_ones_are_not(passwords: Passwords) -> None:
