@@ -181,7 +181,7 @@ def _parts(keys: Collection[str]) -> set[str]:
 def keys_of_help() -> set[str]:
     """Return the keys of the help of commands that are rows."""
     found = list(rows_in(typer.main.get_command(app)))
-    groups = {f"{root}.help.{name.split()[-2]}" for name, _, root in found}
+    groups = {f"{root}.help.{words[-2]}" for name, _, root in found if len(words := name.split()) > 2}
     return groups.union(*(keys_of(one, root) for _, one, root in found))
 
 

@@ -50,7 +50,7 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _row(parameter: Any) -> str:
     is_option = parameter.param_type_name == "option"
-    names = ", ".join([*parameter.opts, *parameter.secondary_opts]) if is_option else parameter.name.upper()
+    names = ", ".join([*parameter.opts, *parameter.secondary_opts]) if is_option else parameter.name.strip("_").upper()
     help_text = getattr(parameter, "help", None)
     default = "" if callable(parameter.default) or parameter.default in (None, False, ()) else str(parameter.default)
     return f"| `{names}` | {_text(help_text)} | {f'`{default}`' if default else '–'} |"

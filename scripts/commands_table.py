@@ -1,7 +1,7 @@
 """Update the table of commands and routes in ``docs/api.md``: ``python scripts/commands_table.py``.
 
-Which route a command calls is read from the sources of ``shoal.cli``, so it is not written down twice. A route that no
-command calls has its reason in ``NOT_FOR_A_SHELL``.
+Which route a command calls is said by its row, or read from the function that does its work: an operation stands there
+as a text, such as ``GET /cookies/{cid}``. A route that no command calls has its reason in ``NOT_FOR_A_SHELL``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ from shoal.server.reply_server import build_app
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
 SOURCES = Path(shoal.cli.__file__).parent
 BEGIN, END = "<!-- commands: made by scripts/commands_table.py -->", "<!-- end of commands -->"
-METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
-CALLS = {"call": None, "ask": None, "ask_rows": "GET", "rows_of": "GET", "send_file": "POST", "fetch_file": "GET"}
-"""The functions that call a route, each with its method if it has only one."""
-
-_OPERATION = re.compile(r"[A-Z]+ /\S+")
+_OPERATION = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /\S*[^/\s]")
 MANY = 20
 OLDER = "(older system)"
 """How the summary of a route ends that only scripts and front ends of the older system call."""
@@ -105,31 +101,27 @@ NOT_FOR_A_SHELL: Mapping[str, str] = {
 """Why no command calls a route: by method and path, or, with ``…`` at the end, by how its path begins."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call in the sources. ``None`` in the path is a value of which the sources do not tell; ``*`` some of them."""
-
-    method: str | None
-    path: tuple[str | None, ...]
-
-
 @dataclass
 class Function:
-    """One function of the command line: its calls, the functions that it names, and its texts."""
+    """One function of the command line: the operations that it calls, and the functions that it names."""
 
-    calls: list[Call] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
-    texts: set[str] = field(default_factory=set)
 
 
 def routes_of_commands() -> dict[tuple[str, str], list[str]]:
     """Return the commands that call each route, by method and path."""
-    found: dict[tuple[str, str], list[str]] = {(one.method, one.path): [] for one in _operations()}
-    for name, reached in _reached_by_commands():
-        for route, commands in found.items():
-            if _is_called(route, reached):
-                commands.append(name)
-    return found
+    reached = list(_reached_by_commands())
+    return {
+        (one.method, one.path): [name for name, operations in reached if f"{one.method} {one.path}" in operations]
+        for one in _operations()
+    }
+
+
+def unknown_operations() -> set[str]:
+    """Return the operations in the sources of the command line that the API does not have."""
+    named = set().union(*(function.operations for function in _functions().values()))
+    return named - {f"{one.method} {one.path}" for one in _operations()}
 
 
 def table() -> str:
@@ -162,8 +154,8 @@ def _operations() -> tuple[Any, ...]:
     return tuple(operations(build_app(load_settings()).openapi()))
 
 
-def _reached_by_commands() -> Iterator[tuple[str, Function]]:
-    functions = _functions()
+def _reached_by_commands() -> Iterator[tuple[str, set[str]]]:
+    signing_in = _closure("shoal.cli.session.signed_in") | {"POST /login"}
     for name, command in _commands("shoal", typer.main.get_command(app)):
         if name == "shoal demo":
             continue
@@ -171,19 +163,11 @@ def _reached_by_commands() -> Iterator[tuple[str, Function]]:
         while hasattr(callback, "__wrapped__"):
             callback = callback.__wrapped__
         row: Row | None = getattr(callback, "row", None)
-        start: Any = callback if row is None else row.does
-        reached = Function([_operation(row.operation)]) if row is not None and start is None else None
-        reached = reached or _closure(f"{start.__module__}.{start.__name__}", functions)
-        if row is not None and not row.is_open:
-            signing_in = _closure("shoal.cli.session.signed_in", functions)
-            reached = Function(reached.calls + signing_in.calls, texts=reached.texts | signing_in.texts)
-        yield name, reached
-
-
-def _operation(text: str) -> Call:
-    """Return the call of an operation such as ``GET /cookies/{cid}``."""
-    method, _, path = text.partition(" ")
-    return Call(method, tuple(None if part.startswith("{") else part for part in path.strip("/").split("/")))
+        if row is None:
+            yield name, _closure(f"{callback.__module__}.{callback.__name__}")
+            continue
+        called = {row.operation} if row.does is None else _closure(f"{row.does.__module__}.{row.does.__name__}")
+        yield name, called if row.is_open else called | signing_in
 
 
 def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -194,43 +178,16 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield from _commands(f"{name} {part}", one)
 
 
-def _closure(start: str, functions: Mapping[str, Function]) -> Function:
-    """Return everything that a function reaches, as one function."""
-    whole, seen, waiting = Function(), set(), [start]
+def _closure(start: str) -> set[str]:
+    """Return the operations of everything that a function reaches."""
+    functions, found, seen, waiting = _functions(), set[str](), set[str](), [start]
     while waiting:
         name = waiting.pop()
-        if name in seen or name not in functions:
-            continue
-        seen.add(name)
-        one = functions[name]
-        whole.calls += one.calls
-        whole.texts |= one.texts
-        waiting += one.names
-    return whole
-
-
-def _is_called(route: tuple[str, str], reached: Function) -> bool:
-    method, path = route
-    segments = tuple(path.strip("/").split("/"))
-    return any(
-        (call.method == method or (call.method is None and method in reached.texts))
-        and _fits(segments, call.path, reached.texts)
-        for call in reached.calls
-    )
-
-
-def _fits(segments: tuple[str, ...], path: tuple[str | None, ...], texts: set[str]) -> bool:
-    """Return whether a call may reach a route: a value that is not known fits a name only if its text is at hand."""
-    if not path:
-        return not segments
-    if path[0] == "*":
-        known = all(one.startswith("{") or one in texts for one in segments)
-        return len(path) == 1 and known
-    if not segments:
-        return False
-    first, wanted = path[0], segments[0]
-    is_fitting = wanted.startswith("{") or wanted in texts if first is None else first == wanted
-    return is_fitting and _fits(segments[1:], path[1:], texts)
+        if name not in seen and name in functions:
+            seen.add(name)
+            found |= functions[name].operations
+            waiting += functions[name].names
+    return found
 
 
 # ── the sources ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,71 +204,23 @@ def _functions() -> dict[str, Function]:
 
 
 def _functions_of(module: str, tree: ast.Module) -> dict[str, Function]:
-    own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    known = {name: f"{module}.{name}" for name in own}
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined = [node for node in tree.body if isinstance(node, kinds) and node.name != "ApiClient"]
+    known = {node.name: f"{module}.{node.name}" for node in defined}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shoal.cli"):
             known |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
-    return {
-        f"{module}.{node.name}": _read(node, known)
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    }
+    return {f"{module}.{node.name}": _read(node, known) for node in defined}
 
 
 def _read(function: ast.AST, known: Mapping[str, str]) -> Function:
-    tuples = {
-        target.id: node.value
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
     read = Function()
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and node.id in known:
             read.names.add(known[node.id])
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            read.texts.add(node.value)
-            if _OPERATION.fullmatch(node.value):
-                read.calls.append(_operation(node.value))
-        elif isinstance(node, ast.Call):
-            name = _name_of(node.func)
-            read.calls += _call(name, node, tuples) if name in CALLS else _handed_on(node)
-    read.calls = [call for call in read.calls if call.path != ("*",)]  # what is handed on is read where it is named
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _OPERATION.fullmatch(node.value):
+            read.operations.add(node.value)
     return read
-
-
-def _handed_on(node: ast.Call) -> Iterator[Call]:
-    """Yield the call that a function of the command line makes with a method and a path that it is given."""
-    methods = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and arg.value in METHODS]
-    for arg in node.args:
-        if methods and isinstance(arg, ast.Tuple):
-            yield Call(methods[0], tuple(_values(arg.elts, {})))
-
-
-def _call(name: str, node: ast.Call, tuples: Mapping[str, ast.Tuple]) -> Iterator[Call]:
-    values = list(_values(node.args, tuples))
-    if name in {"ask", "ask_rows", "rows_of"}:
-        values = values[1:]  # the address of the server, or its client
-    method = CALLS[name]
-    if method is None and values:
-        first, *values = values
-        method = first if first in METHODS else None
-    yield Call(method, tuple(values))
-
-
-def _values(args: list[ast.expr], tuples: Mapping[str, ast.Tuple]) -> Iterator[str | None]:
-    for arg in args:
-        if isinstance(arg, ast.Starred):
-            inner = tuples.get(arg.value.id) if isinstance(arg.value, ast.Name) else arg.value
-            yield from _values(inner.elts, tuples) if isinstance(inner, ast.Tuple) else iter("*")
-        else:
-            yield arg.value if isinstance(arg, ast.Constant) and isinstance(arg.value, str) else None
-
-
-def _name_of(called: ast.expr) -> str:
-    return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
 
 
 def main() -> int:

@@ -29,9 +29,14 @@ async def test_channels_and_incidents_are_seen_and_changed_by_commands(tmp_path:
         async def said(*words: str, code: int = 0, typed: str = "") -> str:
             asked = {"SHOAL_URL": url, "SHOAL_TOKEN": token, "LC_ALL": "C"}
             done = await asyncio.to_thread(CliRunner().invoke, app, words, input=typed, env=asked)
-            assert (done.exit_code, CANARY in done.output) == (code, False), done.output
-            return done.output
+            output = done.output or str(done.exception)
+            assert (done.exit_code, CANARY in output) == (code, False), output
+            return output
 
+        said_no = await said("channels", "add", "x", "dingtak", "-", code=1, typed="{}")
+        assert "by: dingtalk, feishu" in said_no
+        said_no = await said("channels", "add", "x", "webhook", "-", code=1, typed='{"ulr": "http://x"}')
+        assert "webhook has no field ulr. Its fields are: url, authorization." in said_no
         fields = json.dumps({"url": f"{box.url}/hook/shop", "authorization": f"Bearer {CANARY}"})
         added = await said("channels", "add", "值班群", "webhook", "-", typed=fields)
         assert added.startswith("Added 值班群, with the ID 1.")

@@ -245,9 +245,11 @@ async def _what_is_ones_own(shell: Shell) -> None:
 
 
 async def _names(shell: Shell, tmp_path: Path) -> None:
-    assert "Did you mean: shop?" in await shell.said("rules", "list", "shpo", code=1)
+    said = await shell.said("rules", "list", "shpo", code=1)
+    assert [text for text in ("no shop shpo", "Did you mean: shop?", "The shops here: shop.") if text not in said] == []
     assert "Did you mean: shop?" in await shell.said("messages", "list", "--account", "shopp", code=1)
     assert "shoal accounts list" in await shell.said("accounts", "show", "zzzzzz", code=1)
+    assert "no shop nope" in await shell.said("webhooks", "add", "https://example.com/", "--account", "nope", code=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SHOAL_URL", shell.url)
         patch.setenv("SHOAL_TOKEN", shell.token)

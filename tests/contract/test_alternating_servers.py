@@ -32,7 +32,7 @@ class Alternating:
         """Call the server whose turn it is."""
         self._urls.reverse()
         self._client.url = self._urls[0]
-        return await self._client.call(method, *path, body=body)
+        return await self._client.ask(f"{method} /{'/'.join(path)}", body=body)
 
 
 @pytest.fixture

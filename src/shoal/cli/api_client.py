@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ _LARGE_BODY = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=CALL_
 """A large file takes long to send, and long to read at the other end."""
 
 
-Query = Mapping[str, str | list[str]] | Mapping[str, str]
+Query = Mapping[str, Any]
 """The query of a call; a list gives its name several times."""
 
 
@@ -67,8 +67,8 @@ class ApiClient:
         self.url = server_url(url)
         self.token = token
         self._http: aiohttp.ClientSession | None = None
-        self.account = ""
-        """The account that the last call was about."""
+        self.accounts: list[str] = []
+        """The shops that the last call named."""
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
@@ -91,9 +91,9 @@ class ApiClient:
         """
         # a server that refuses passwords over plain HTTP reports it before one is sent
         if self.url.startswith("http://"):
-            await self.call("POST", "login", body={})
+            await self.ask("POST /login", body={})
         body = {"username": user, "password": password} | ({} if totp is None else {"totp": totp})
-        answer = await self.call("POST", "login", body=body)
+        answer = await self.ask("POST /login", body=body)
         if not answer.get("success"):
             code, detail = answer.get("code") or "wrong_login", str(answer.get("message", ""))
             if code == "wrong_login":
@@ -103,116 +103,68 @@ class ApiClient:
         return self.token
 
     async def ask(
-        self, operation: str, *, body: Any = None, query: Mapping[str, Any] | None = None, key: str | None = None,
-        **path: str,
-    ) -> Any:  # fmt: skip
+        self, operation: str, /, *, body: Any = None, query: Query | None = None, key: str | None = None, **path: str
+    ) -> Any:
         """Call an operation, such as ``GET /cookies/{cid}``, and return its JSON. ``None`` in a query is left out.
 
-        Raises like ``call``.
+        With a ``key`` it may be repeated: it is carried out once. Raises ``NoServer`` or ``Refused``.
         """
-        method, parts = parts_of(operation, path)
-        return await self.call(method, *parts, body=body, params=texts_of(query), key=key)
-
-    async def call(
-        self, method: str, *path: str, body: Any = None, params: Mapping[str, str] | None = None, key: str | None = None
-    ) -> Any:
-        """Call a route and return its JSON. With a ``key`` it may be repeated: it is carried out once.
-
-        Raises ``NoServer`` or ``Refused``.
-        """
+        self.accounts = _accounts_in(path, query or {}, body if isinstance(body, dict) else {})
+        more = {"json": body, "headers": {} if key is None else {"Idempotency-Key": key}}
         for pause in BEHIND_PAUSES:
             with suppress(_Behind):
-                return await self._call(method, path, body, params, key)
+                return await self._json_of(operation, path, query, **more)
             await asyncio.sleep(pause)
-        return await self._call(method, path, body, params, key)
-
-    async def _call(
-        self, method: str, path: tuple[str, ...], body: Any, params: Mapping[str, str] | None, key: str | None
-    ) -> Any:
-        headers = self._headers() | ({} if key is None else {"Idempotency-Key": key})
-        try:
-            async with self._session.request(
-                method, self._at(path, params), json=body, headers=headers, allow_redirects=False
-            ) as response:
-                return self._noted(method, await self._answer(response))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_server(error) from None
-
-    def _noted(self, method: str, answer: Any) -> Any:
-        if self._changes is not None and method != "GET":
-            self._changes.note(answer)
-        return answer
+        return await self._json_of(operation, path, query, **more)
 
     async def readiness(self) -> Any:
         """Return whether the server can store changes; a server that cannot answers with 503. Raises ``NoServer``."""
-        try:
-            async with self._session.get(self._at(("health", "ready")), allow_redirects=False) as response:
+        async with self._answered("GET /health/ready") as response:
+            try:
                 answer = json.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_server(error) from None
-        except ValueError:
-            answer = None
+            except ValueError:
+                answer = None
         if not isinstance(answer, dict) or "ready" not in answer:
             raise self._stranger(response.status)
         return answer
 
     async def send_file(
-        self, *path: str, name: str, data: bytes, params: Mapping[str, str] | None = None, field: str = "file"
+        self, operation: str, file: str, data: bytes, *, query: Query | None = None, field: str = "file", **path: str
     ) -> Any:
-        """Send a file as a form and return the JSON of the answer. Raises like ``call``."""
+        """Send a file of that name as a form and return the JSON of the answer. Raises like ``ask``."""
         form = aiohttp.FormData()
-        form.add_field(field, data, filename=name, content_type="application/octet-stream")
-        try:
-            async with self._session.post(
-                self._at(path, params), data=form, headers=self._headers(), allow_redirects=False
-            ) as response:
-                return self._noted("POST", await self._answer(response))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_server(error) from None
+        form.add_field(field, data, filename=file, content_type="application/octet-stream")
+        self.accounts = _accounts_in(path, {}, {})
+        return await self._json_of(operation, path, query, data=form)
 
     async def send_stream(
-        self, *path: str, file: Path, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self, operation: str, file: Path, *, query: Query | None = None, headers: Mapping[str, str] | None = None
     ) -> Any:
-        """Send a file as the body, however large, and return the JSON of the answer. Raises like ``call``."""
-        more = {**self._headers(), "Content-Type": "application/octet-stream", **(headers or {})}
-        try:
-            with file.open("rb") as opened:
-                async with self._session.post(
-                    self._at(path, params), data=opened, headers=more, timeout=_LARGE_BODY, allow_redirects=False
-                ) as response:
-                    return self._noted("POST", await self._answer(response))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_server(error) from None
+        """Send a file as the body, however large, and return the JSON of the answer. Raises like ``ask``."""
+        more = {"Content-Type": "application/octet-stream", **(headers or {})}
+        with file.open("rb") as opened:
+            return await self._json_of(operation, {}, query, data=opened, headers=more, timeout=_LARGE_BODY)
 
-    async def fetch_file(self, *path: str, params: Query | None = None) -> bytes:
-        """Return the file that a route answers with. Raises like ``call``."""
-        try:
-            async with self._session.get(
-                self._at(path, params), headers=self._headers(), allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    await self._answer(response)
-                    raise self._stranger(response.status)
-                return await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_server(error) from None
+    async def fetch_file(self, operation: str, *, query: Query | None = None, **path: str) -> bytes:
+        """Return the file that an operation answers with. Raises like ``ask``."""
+        self.accounts = _accounts_in(path, query or {}, {})
+        async with self._answered(operation, path, query) as response:
+            if response.status != 200:
+                await self._answer(response)
+                raise self._stranger(response.status)
+            return await response.read()
 
     async def events(self, after: str | None = None) -> AsyncGenerator[StreamEvent, None]:
         """Follow the stream until it breaks (``NoServer``). With ``after`` the missed events come first."""
-        headers = self._headers() | ({"Last-Event-ID": after} if after else {})
+        headers = {"Last-Event-ID": after} if after else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
-        try:
-            async with self._session.get(
-                self._at(("events",)), headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    await self._answer(response)
-                parser = EventParser()
-                async for chunk in response.content.iter_any():
-                    for event in parser.feed(chunk):
-                        yield event
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._no_server(error) from None
+        async with self._answered("GET /events", headers=headers, timeout=timeout) as response:
+            if response.status != 200:
+                await self._answer(response)
+            parser = EventParser()
+            async for chunk in response.content.iter_any():
+                for event in parser.feed(chunk):
+                    yield event
 
     async def snapshot(self) -> list[dict[str, Any]]:
         """Return every account with all fields that may be shown, oldest first: the first event of the stream."""
@@ -222,19 +174,44 @@ class ApiClient:
                     return in_order(event.body["accounts"])
         raise self._no_server(None)
 
-    @property
-    def _session(self) -> aiohttp.ClientSession:
+    @asynccontextmanager
+    async def _answered(
+        self,
+        operation: str,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield the response to a call. No redirect is followed: it could take the token elsewhere."""
         if self._http is None:
             raise RuntimeError("the client is a context manager")
-        return self._http
+        method, url = operation.partition(" ")[0], self._at(operation, path or {}, query)
+        sent = {**self._headers(), **(headers or {})}
+        try:
+            async with self._http.request(method, url, headers=sent, allow_redirects=False, **more) as response:
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
 
-    def _at(self, path: tuple[str, ...], params: Query | None = None) -> URL:
-        if path != ("cookies",):
-            self.account = path[1] if path[0] == "cookies" and len(path) > 1 else str((params or {}).get("cid", ""))
+    async def _json_of(self, operation: str, path: Mapping[str, str], query: Query | None, **more: Any) -> Any:
+        async with self._answered(operation, path, query, **more) as response:
+            answer = await self._answer(response)
+        if self._changes is not None and not operation.startswith("GET "):
+            self._changes.note(answer)
+        return answer
+
+    def _at(self, operation: str, path: Mapping[str, str], query: Query | None) -> URL:
         url = URL(self.url)
-        for part in path:
-            url = url / part
-        return url.with_query(params) if params else url
+        for part in operation.partition(" ")[2].strip("/").split("/"):
+            url /= path[part[1:-1]] if part.startswith("{") else part
+        given = {
+            name: str(value).lower() if isinstance(value, bool) else value if isinstance(value, list) else str(value)
+            for name, value in (query or {}).items()
+            if value is not None
+        }
+        return url.with_query(given) if given else url
 
     def _headers(self) -> dict[str, str]:
         signed_in = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -290,24 +267,17 @@ def server_url(url: str) -> str:
     return stripped
 
 
-def parts_of(operation: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Return the method of an operation, and the parts of its path with their values."""
-    method, _, path = operation.partition(" ")
-    return method, [values[part[1:-1]] if part.startswith("{") else part for part in path.strip("/").split("/")]
-
-
-def texts_of(query: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the parameters of a query that have a value, as texts."""
-    return {
-        name: str(value).lower() if isinstance(value, bool) else value if isinstance(value, list) else str(value)
-        for name, value in (query or {}).items()
-        if value is not None
-    }
-
-
 def in_order(accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sort accounts oldest first, as the console lists them."""
     return sorted(accounts, key=lambda account: (account["created_at"], account["id"]))
+
+
+def _accounts_in(path: Mapping[str, str], query: Query, body: Mapping[str, Any]) -> list[str]:
+    """Return the shops that a call names, for an error that has to say which of them is not here."""
+    named = [path.get("cid"), query.get("cid"), body.get("account")]
+    several = body.get("accounts") or body.get("shops")
+    named += [one.get("account") if isinstance(one, dict) else one for one in several or ()]
+    return [str(name) for name in named if name]
 
 
 def _event(block: bytes) -> StreamEvent | None:

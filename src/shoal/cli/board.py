@@ -72,7 +72,7 @@ class AccountBoard:
 
     async def _read(self, account_id: str) -> None:
         try:
-            self._accounts[account_id] = await self._client.call("GET", "cookies", account_id)
+            self._accounts[account_id] = await self._client.ask("GET /cookies/{cid}", cid=account_id)
         except Refused as error:
             if error.status not in {403, 404}:
                 raise

@@ -46,16 +46,14 @@ async def uploaded(client: ApiClient, picture: str) -> str:
     if picture.startswith(("http://", "https://")):
         return picture
     file = Path(picture)
-    answer = await client.send_file("pictures", name=file.name, data=bytes_of(file), field="image")
+    answer = await client.send_file("POST /pictures", file.name, bytes_of(file), field="image")
     return str(answer["image_url"])
 
 
 async def downloaded(client: ApiClient, operation: str, file: Path, query: dict[str, Any], **path: str) -> Any:
     """Write what an operation answers with to a file, in the format that its ending names. Return its name and size."""
-    from shoal.cli.api_client import parts_of, texts_of  # noqa: PLC0415  a help needs no client
-
-    _, parts = parts_of(operation, path)
-    data = await client.fetch_file(*parts, params={**texts_of(query), "format": file.suffix.lower().removeprefix(".")})
+    form = file.suffix.lower().removeprefix(".")
+    data = await client.fetch_file(operation, query={**query, "format": form}, **path)
     write(file, data)
     return {"file": str(file), "bytes": len(data)}
 

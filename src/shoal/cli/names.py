@@ -27,10 +27,10 @@ def _names() -> list[str]:
     import asyncio
     import hashlib
 
-    from shoal.cli.session import chosen_url
+    from shoal.cli.session import asked_url
     from shoal.cli.token_file import TokenFile
 
-    url = chosen_url(None)
+    url = asked_url(None)
     token = os.environ.get("SHOAL_TOKEN") or TokenFile().get(url)
     if not token:
         return []
@@ -48,7 +48,7 @@ async def _ask(url: str, token: str) -> list[str]:
     from shoal.cli.api_client import ApiClient
 
     async with asyncio.timeout(_ASK_SECONDS), ApiClient(url, token) as client:
-        return [str(name) for name in await client.call("GET", "cookies")]
+        return [str(name) for name in await client.ask("GET /cookies")]
 
 
 def _file() -> Path:

@@ -46,13 +46,9 @@ class Param:
     read: Callable[[Any], Any] | None
     more: Mapping[str, Any]
 
-    def read_by(self, read: Callable[[Any], Any]) -> Param:
-        """Return the same with what reads it."""
-        return replace(self, read=read)
-
-    def by_default(self, value: Any) -> Param:
-        """Return the same with a default."""
-        return replace(self, default=value)
+    def but(self, **changes: Any) -> Param:
+        """Return the same with some changes."""
+        return replace(self, **changes)
 
 
 def arg(

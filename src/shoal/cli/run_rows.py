@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from enum import StrEnum
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
@@ -28,7 +29,6 @@ AS_JSON = flag("--json", "_json", help="cli.help.json")
 _PAGE = 200
 """The largest page of every list."""
 _YES = flag("--yes -y", "_yes", help="cli.help.yes")
-_IN_PATH = re.compile(r"{(\w+)}")
 _wants_json: ContextVar[bool] = ContextVar("wants_json", default=False)
 
 
@@ -119,7 +119,8 @@ def _help_key(param: Param, root: str) -> str:
 
 
 def _typed_name(param: Param) -> str:
-    return plain(param.flags[0]) if param.flags else re.sub(r"\W", "", param.more["metavar"]).lower()
+    name = plain(param.flags[0]) if param.flags else re.sub(r"\W", "", param.more["metavar"]).lower()
+    return f"{name}_" if iskeyword(name) else name
 
 
 def _parameter(name: str, param: Param, root: str) -> inspect.Parameter:
@@ -182,11 +183,10 @@ async def _work(one: Row, given: Given, url: str | None) -> None:
 
 
 async def _asked(client: ApiClient, one: Row, given: Given) -> Any:
-    method = one.operation.partition(" ")[0]
-    path = {name: str(given[name]) for name in _IN_PATH.findall(one.operation)}
-    query = {name.lstrip("?"): param for name, param in given.items() if _goes_into_query(one, name)}
-    body = body_of(one, given) if one.body is not None or any(_goes_into_body(one, name) for name in given) else None
-    if method == "GET" and isinstance(one.shown, dict):
+    path = {name: str(param) for name, param in given.items() if in_path(one, name)}
+    query = {name.lstrip("?"): param for name, param in given.items() if in_query(one, name)}
+    body = body_of(one, given) if one.body is not None or any(in_body(one, name) for name in given) else None
+    if one.operation.startswith("GET ") and isinstance(one.shown, dict):
         return await listed(client, one.operation, query, cursor=one.cursor, **path)
     return await client.ask(one.operation, body=body, query=query, **path)
 
@@ -214,20 +214,27 @@ def body_of(one: Row, given: Given) -> Given:
     """Return the body of a call: what is given of it, and what is always sent."""
     given = {name: param for name, param in given.items() if param is not None}
     given = given if one.shaped is None else one.shaped(given)
-    fields = {name: None if param is NULL else param for name, param in given.items() if _goes_into_body(one, name)}
+    fields = {name: None if param is NULL else param for name, param in given.items() if in_body(one, name)}
     return {**(one.body or {}), **fields}
 
 
-def _goes_into_query(one: Row, name: str) -> bool:
-    return name.startswith("?") or (
-        one.operation.startswith(("GET ", "DELETE "))
-        and not name.startswith("_")
-        and f"{{{name}}}" not in one.operation
-    )
+def in_path(one: Row, name: str) -> bool:
+    """Return whether a parameter is a part of the path."""
+    return f"{{{name}}}" in one.operation
 
 
-def _goes_into_body(one: Row, name: str) -> bool:
-    return not name.startswith(("_", "?")) and f"{{{name}}}" not in one.operation and not _goes_into_query(one, name)
+def in_query(one: Row, name: str) -> bool:
+    """Return whether a parameter is one of the query."""
+    return name.startswith("?") or (one.operation.startswith(("GET ", "DELETE ")) and _is_sent(one, name))
+
+
+def in_body(one: Row, name: str) -> bool:
+    """Return whether a parameter is a field of the body."""
+    return _is_sent(one, name) and not in_query(one, name)
+
+
+def _is_sent(one: Row, name: str) -> bool:
+    return not name.startswith(("_", "?")) and not in_path(one, name)
 
 
 def _publish(one: Row, answer: Any, given: Given) -> None:
@@ -245,8 +252,8 @@ def _publish(one: Row, answer: Any, given: Given) -> None:
             typer.echo(output, nl=bool(output))
         else:
             wide_console().print(output)
-    if one.note is not None and (said := shown_as(one.note, answer, given)):
-        note(str(said), err=True)
+    if one.note is not None and (sentence := shown_as(one.note, answer, given)):
+        note(str(sentence), err=True)
     if one.ok and not _is_ok(one.ok, answer):
         raise typer.Exit(1)
 

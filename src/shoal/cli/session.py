@@ -29,6 +29,10 @@ Url = Annotated[
 ]
 
 
+_NAMED = 20
+"""How many of the known shops an error names."""
+
+
 class NotSignedIn(ShoalError):
     """There is no valid session for the server."""
 
@@ -48,6 +52,16 @@ def chosen_url(url: str | None) -> str:
     return reachable_url(settings.host, settings.port, scheme="https" if settings.tls_cert else "http")
 
 
+def asked_url(url: str | None) -> str:
+    """Return the address that a command asks: the chosen one; where nothing chooses, that of the only saved sign-in."""
+    address = chosen_url(url)
+    chosen = url or os.environ.get("SHOAL_URL") or os.environ.get("SHOAL_TOKEN") or os.environ.get("SHOAL_PASSWORD")
+    if chosen or _settings_are_given():
+        return address
+    saved = TokenFile().urls()
+    return saved[0] if len(saved) == 1 else address
+
+
 def _settings_are_given() -> bool:
     """Return whether the environment or a file may say where this machine's server listens."""
     named = {name.upper() for name in os.environ} - {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_TOKEN"}
@@ -56,7 +70,7 @@ def _settings_are_given() -> bool:
 
 def not_signed_in(url: str | None) -> ApiClient:
     """Return a client that is not signed in."""
-    return ApiClient(chosen_url(url))
+    return ApiClient(asked_url(url))
 
 
 @asynccontextmanager
@@ -65,7 +79,7 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
 
     Raises ``NotSignedIn`` when there is none of these, or when the server does not accept it (any more).
     """
-    address = chosen_url(url)
+    address = asked_url(url)
     user, password = os.environ.get("SHOAL_USER", "admin"), os.environ.get("SHOAL_PASSWORD")
     token = os.environ.get("SHOAL_TOKEN")
     by_password = not token and bool(password)
@@ -80,38 +94,49 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
             yield client
         except Refused as error:
             if error.code == "unknown_account":
-                raise await _with_nearest(client, error) from None
+                raise await _with_known(client, error) from None
             if error.status != 401:
                 raise
             by_password = False
-            raise NotSignedIn(words("cli.session.ended")) from None
+            raise NotSignedIn(words("cli.session.ended", command=_sign_in_command(address))) from None
         finally:
             if by_password:
                 with suppress(NoServer, Refused):
-                    await client.call("POST", "logout")
+                    await client.ask("POST /logout")
 
 
-async def _with_nearest(client: ApiClient, error: Refused) -> Refused:
-    """Return an error about an unknown account with the names that are most like the one that was asked for."""
-    asked, names = client.account.casefold(), {}
+async def _with_known(client: ApiClient, error: Refused) -> Refused:
+    """Return an error about an unknown shop that names it, the shops that are most like it, and those that are here."""
+    named, known = client.accounts, list[str]()
     with suppress(NoServer, Refused):
-        names = {str(name).casefold(): str(name) for name in await client.call("GET", "cookies")}
-    found = [printable(names[one]) for one in difflib.get_close_matches(asked, names, n=3, cutoff=0.5)]
-    if not found:
-        hint = words("cli.session.list_shops") if names else words("cli.accounts.none")
+        known = [str(name) for name in await client.ask("GET /cookies")]
+    folded = {name.casefold(): name for name in known}
+    asked = next((name for name in named if name not in known), "")
+    alike = difflib.get_close_matches(asked.casefold(), folded, n=3, cutoff=0.5)
+    lines = [words("cli.session.unknown_shop", name=printable(asked)) if asked else str(error)]
+    if alike:
+        lines.append(words("cli.session.did_you_mean", names=", ".join(printable(folded[one]) for one in alike)))
+    if known:
+        shown, more = ", ".join(map(printable, known[:_NAMED])), len(known) - _NAMED
+        lines.append(words("cli.session.known_shops" if more <= 0 else "cli.session.some_shops", names=shown))
     else:
-        hint = words("cli.session.did_you_mean", names=", ".join(found))
-    return Refused(error.status, error.code, f"{error}\n{hint}")
+        lines.append(words("cli.accounts.none"))
+    return Refused(error.status, error.code, "\n".join(lines))
 
 
 async def _not_signed_in(address: str) -> ShoalError:
     """Return the error to raise: if no server answers, the user must fix that first."""
     async with ApiClient(address) as client:
         try:
-            await client.call("GET", "verify")
+            await client.ask("GET /verify")
         except (NoServer, Refused) as error:
-            return error
-    return NotSignedIn(words("cli.session.not_signed_in", address=address))
+            others = [one for one in TokenFile().urls() if one != address]
+            return NoServer(f"{error}\n{words('cli.session.others', urls=', '.join(others))}") if others else error
+    return NotSignedIn(words("cli.session.not_signed_in", address=address, command=_sign_in_command(address)))
+
+
+def _sign_in_command(address: str) -> str:
+    return "shoal login" if address == chosen_url(None) else f"shoal login --url {address}"
 
 
 def run(work: Coroutine[Any, Any, None], *, interrupted: int = 130) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from shoal.cli.rows import DRY_RUN, Answer, Given, arg, flag, row
+from shoal.cli.run_rows import add_rows
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -36,55 +38,37 @@ def export_shops(
     run(_export(url, accounts or [], as_json=as_json))
 
 
-@shops.command("apply", help=words("cli.shop_file.help.apply"))
-def apply_shops(
-    file: Annotated[str, typer.Argument(metavar="FILE", help=words("cli.shop_file.help.file"), show_default=False)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.shop_file.help.dry_run"))] = False,
-    prune: Annotated[bool, typer.Option("--prune", help=words("cli.shop_file.help.prune"))] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=words("cli.help.json"))] = False,
-    url: Url = None,
-) -> None:
-    """Change shops to what a file says, and print what differed. Exits with 1 when a shop is absent or failed."""
+async def _export(url: str | None, accounts: list[str], *, as_json: bool) -> None:
+    query = {"format": "json" if as_json else "yaml", "account": accounts or None}
+    async with signed_in(url) as client:
+        sys.stdout.write((await client.fetch_file("GET /export", query=query)).decode())
+
+
+def _text(file: str) -> str:
     if not file:
         raise typer.BadParameter(words("cli.error.empty_name"), param_hint="FILE")
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or words("cli.shop_file.no_text")
         raise typer.BadParameter(words("cli.shop_file.unreadable", path=file, why=why), param_hint="FILE") from None
-    params = {"dry_run": str(dry_run).lower(), "prune": str(prune).lower()}
-    run(_apply(url, text, params, as_json=as_json))
 
 
-async def _export(url: str | None, accounts: list[str], *, as_json: bool) -> None:
-    params: dict[str, str | list[str]] = {"format": "json" if as_json else "yaml"}
-    if accounts:
-        params["account"] = accounts
-    async with signed_in(url) as client:
-        data = await client.fetch_file("export", params=params)
-    sys.stdout.write(data.decode())
-
-
-async def _apply(url: str | None, text: str, params: dict[str, str], *, as_json: bool) -> None:
-    async with signed_in(url) as client:
-        found = await client.call("POST", "apply", body={"file": text}, params=params)
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-    else:
-        _print_outcomes(found)
-    if any(row["outcome"] in {"absent", "failed"} for row in found["accounts"]):
-        raise typer.Exit(1)
-
-
-def _print_outcomes(found: dict[str, Any]) -> None:
-    for row in found["accounts"]:
-        if row["outcome"] == "unchanged":
+def _outcomes(found: Answer, _: Given) -> str:
+    lines = []
+    for one in found["accounts"]:
+        if one["outcome"] == "unchanged":
             continue
-        head = words(f"cli.shop_file.outcome.{row['outcome']}")
-        typer.echo(f"{printable(row['id'])}: {head}" + (f" – {printable(row['detail'])}" if row["detail"] else ""))
-        for one in row["differences"]:
-            typer.echo(f"  {_SIGNS[one['kind']]} {printable(one['text'])}")
-        if row["more"]:
-            typer.echo("  " + words("cli.shop_file.more", count=row["more"]))
-    unchanged = sum(row["outcome"] == "unchanged" for row in found["accounts"])
-    typer.echo(words("cli.shop_file.unchanged", count=unchanged))
+        head = words(f"cli.shop_file.outcome.{one['outcome']}")
+        lines.append(f"{printable(one['id'])}: {head}" + (f" – {printable(one['detail'])}" if one["detail"] else ""))
+        lines += [f"  {_SIGNS[part['kind']]} {printable(part['text'])}" for part in one["differences"]]
+        if one["more"]:
+            lines.append("  " + words("cli.shop_file.more", count=one["more"]))
+    unchanged = sum(one["outcome"] == "unchanged" for one in found["accounts"])
+    return "\n".join([*lines, words("cli.shop_file.unchanged", count=unchanged)])
+
+
+add_rows(shops, (
+    row("apply", "POST /apply", arg("FILE", "file", read=_text), DRY_RUN, flag("--prune", "?prune"), shown=_outcomes,
+        ok=lambda found: not any(one["outcome"] in {"absent", "failed"} for one in found["accounts"])),
+), "cli.shop_file")  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shoal.cli.api_client import ApiClient, NoServer, Refused
-from shoal.cli.session import Url, chosen_url, run
+from shoal.cli.session import Url, asked_url, chosen_url, run
 from shoal.cli.token_file import TokenFile
 from shoal.cli.words import words
 from shoal.errors import ConfigError
@@ -40,13 +40,13 @@ def login(
 @sign_in.command(help=words("cli.app.help.logout"))
 def logout(url: Url = None) -> None:
     """End the stored session, on the server and in the file."""
-    run(_logout(chosen_url(url)))
+    run(_logout(asked_url(url)))
 
 
 async def _reach(url: str) -> None:
     """Check that the server runs and accepts a password over this connection, before a user types one."""
     async with ApiClient(url) as client:
-        await client.call("POST", "login", body={})
+        await client.ask("POST /login", body={})
 
 
 async def _login(url: str, user: str, password: str) -> None:
@@ -72,7 +72,7 @@ async def _logout(url: str) -> None:
     TokenFile().drop(url)
     async with ApiClient(url, token) as client:
         try:
-            await client.call("POST", "logout")
+            await client.ask("POST /logout")
         except (NoServer, Refused) as error:
             typer.echo(words("cli.app.signed_out_here", error=error), err=True)
             return

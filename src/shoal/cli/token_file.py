@@ -25,6 +25,10 @@ class TokenFile:
         token = entry.get("token") if isinstance(entry, dict) else None
         return token if isinstance(token, str) else None
 
+    def urls(self) -> list[str]:
+        """Return the addresses of the servers that a sign-in is saved of."""
+        return list(self._read())
+
     def put(self, url: str, *, user: str, token: str) -> None:
         """Store a token; it replaces the one before."""
         self._write({**self._read(), url: {"user": user, "token": token}})

@@ -86,9 +86,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         """Return the fields to keep. Raises ``InvalidInput`` for one that is missing, wrong or unknown."""
         unknown = set(given) - {field.name for field in self.fields}
         if unknown:
-            raise InvalidInput(
-                f"{self.name} has no such field", code="channel_field_unknown", service=self.name, field=min(unknown)
-            )
+            known = tuple(field.name for field in self.fields)
+            facts = {"service": self.name, "field": min(unknown), "known": known}
+            raise InvalidInput(f"{self.name} has no such field", code="channel_field_unknown", **facts)
         kept = {field.name: field.value(given.get(field.name, ""), self.name) for field in self.fields}
         if self.check is not None:
             self.check(kept)
@@ -107,7 +107,7 @@ def cut(text: str, most_bytes: int) -> str:
 def service_of(name: str) -> Service:
     """Return the service of that name. Raises ``InvalidInput`` for one that is not on the list."""
     if name not in SERVICES:
-        raise InvalidInput("there is no such service", code="unknown_service", service=name[:40])
+        raise InvalidInput("there is no such service", code="unknown_service", service=name[:40], known=tuple(SERVICES))
     return SERVICES[name]
 
 

@@ -60,7 +60,7 @@ async def test_a_stream_that_ends_before_its_snapshot_is_no_empty_server() -> No
 async def test_a_certificate_that_is_not_trusted_is_said_and_not_that_no_server_runs(tmp_path: Path) -> None:
     async with untrusted_server(tmp_path) as url, ApiClient(url) as client:
         with pytest.raises(NoServer, match=r"is not trusted here \(self.signed certificate\).*SSL_CERT_FILE"):
-            await client.call("GET", "verify")
+            await client.ask("GET /verify")
 
 
 async def test_no_call_follows_a_redirect_which_could_take_the_token_elsewhere(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ async def test_no_call_follows_a_redirect_which_could_take_the_token_elsewhere(t
     (tmp_path / "file").write_bytes(b"x")
     async with TestServer(app) as server, ApiClient(str(server.make_url("/")), "a token") as client:
         for call in (
-            client.call("GET", "a"), client.readiness(), client.send_file("b", name="f", data=b"x"),
-            client.send_stream("c", file=tmp_path / "file"), client.fetch_file("d"), client.snapshot(),
+            client.ask("GET /a"), client.readiness(), client.send_file("POST /b", "f", b"x"),
+            client.send_stream("POST /c", tmp_path / "file"), client.fetch_file("GET /d"), client.snapshot(),
         ):  # fmt: skip
             with pytest.raises((NoServer, Refused)):
                 await call

@@ -30,11 +30,13 @@ class Server:
         self.bodies: list[Any] = []
         self.answers: dict[str, Any] = {}
         self.keys: list[str | None] = []
+        self.tokens: list[str | None] = []
         self.dies = 0
         """How many calls are cut off before they are answered."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.calls.append((request.method, request.path, dict(request.query)))
+        self.tokens.append(request.headers.get("Authorization"))
         self.keys.append(request.headers.get("Idempotency-Key"))
         if self.dies and request.transport is not None:
             self.dies -= 1
@@ -84,6 +86,43 @@ async def test_who_never_signed_in_is_told_how(
 ) -> None:
     assert await shell(monkeypatch, "accounts", "list", "--url", server.url) == 1
     assert f"You are not signed in to {server.url}" in capsys.readouterr().err
+
+
+async def test_the_only_saved_sign_in_is_used_where_nothing_names_a_server(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    TokenFile().put(server.url, user="admin", token="saved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert await shell(monkeypatch, "goods", "list", "--json") == 0
+    assert (json.loads(capsys.readouterr().out), server.tokens) == ([], ["Bearer saved"])
+    TokenFile().put("http://127.0.0.1:2", user="admin", token="other")
+    monkeypatch.setenv("SHOAL_URL", "http://127.0.0.1:1")
+    assert await shell(monkeypatch, "goods", "list") == 1
+    assert f"You are signed in to: {server.url}, http://127.0.0.1:2." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "named", [{"SHOAL_TOKEN": "of another server"}, {"SHOAL_PASSWORD": PASSWORD}, {"SHOAL_PORT": "1"}]
+)
+async def test_a_saved_server_hears_nothing_that_is_meant_for_another_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    TokenFile().put(server.url, user="admin", token="saved")
+    monkeypatch.setattr("shoal.cli.session.DEFAULT_PORT", 1)
+    for name, text in named.items():
+        monkeypatch.setenv(name, text)
+    assert await shell(monkeypatch, "goods", "list") == 1
+    assert server.calls == []
+
+
+async def test_a_cookie_is_piped_without_an_option(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    server.answers["/cookies"] = {"generation": 1, "changed": True}
+    for typed, code in (("unb=1; cookie2=2\n", 0), ("", 2)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
+        assert await shell(monkeypatch, "accounts", "add", "shop", "--url", server.url) == code
+    assert server.bodies == [{"id": "shop", "value": "unb=1; cookie2=2"}]
 
 
 async def test_a_password_in_the_environment_is_not_asked_for_and_none_is_no_password(

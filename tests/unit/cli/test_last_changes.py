@@ -81,10 +81,10 @@ async def test_a_server_that_is_behind_is_asked_again(tmp_path: Path, monkeypatc
     async with TestServer(app) as server:
         url = str(server.make_url("/"))
         async with ApiClient(url, changes=LastChanges(url, tmp_path / "changes.json")) as client:
-            assert await client.call("PUT", "x") == {"rev": 1}
-            assert await client.call("GET", "x") == {"rev": 3}
+            assert await client.ask("PUT /x") == {"rev": 1}
+            assert await client.ask("GET /x") == {"rev": 3}
             with pytest.raises(Refused) as caught:
-                await client.call("GET", "x")
+                await client.ask("GET /x")
     assert caught.value.code == "node_behind"
     assert heard == [None, "1", "1", "1", "1", "1"]
     assert list(json.loads((tmp_path / "changes.json").read_text(encoding="utf-8"))[url]) == ["1"]

@@ -73,8 +73,9 @@ _ALL = (
     *_rows(404, "unknown_user_setting unknown_item/old"),
     # ── notices ──
     *_rows(404, "unknown_channel unknown_channel/old no_message_notification unknown_webhook"),
-    *_rows(422, "unknown_service", "service"),
-    *_rows(422, "channel_field channel_field_missing channel_field_unknown", "service", "field"),
+    *_rows(422, "unknown_service", "service", "known"),
+    *_rows(422, "channel_field channel_field_missing", "service", "field"),
+    *_rows(422, "channel_field_unknown", "service", "field", "known"),
     *_rows(
         422,
         "channel_password_in_clear push_service_unknown push_keys_unusable channel_address channel_of_qq_number "

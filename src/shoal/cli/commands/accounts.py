@@ -297,7 +297,7 @@ accounts = group("accounts", (
         shown=_filtered, help="cli.answers.help.try_filter"),
     row("diagnose", "GET /cookies/{cid}/diagnosis", SHOP, shown=lambda found, _: table_of(_CHECKS, found["checks"]),
         ok="replying", help="cli.settings.help.diagnose"),
-    row("timeline", "GET /cookies/{cid}/timeline", SHOP, SINCE, LIMIT.read_by(lambda limit: min(limit, 200)),
+    row("timeline", "GET /cookies/{cid}/timeline", SHOP, SINCE, LIMIT.but(read=lambda limit: min(limit, 200)),
         shown=_timeline, help="cli.settings.help.timeline"),
     row("forget-greeted", "POST /default-replies/{cid}/clear-records", SHOP, shown="cli.settings.forgotten",
         help="cli.settings.help.forget_greeted"),

@@ -59,12 +59,9 @@ async def _export(client: ApiClient, given: Given) -> Any:
 
 
 async def _import(client: ApiClient, given: Given) -> Any:
-    file, params = (
-        given["_file"],
-        {"mode": given["?mode"] or "replace", "dry_run": str(bool(given["?dry_run"])).lower()},
-    )
-    path = ("cookies", given["cid"], "deliveries", "file")
-    return await client.send_file(*path, name=file.name, data=bytes_of(file), params=params)
+    file, operation = given["_file"], "POST /cookies/{cid}/deliveries/file"
+    query = {"mode": given["?mode"] or "replace", "dry_run": given["?dry_run"]}
+    return await client.send_file(operation, file.name, bytes_of(file), query=query, cid=given["cid"])
 
 
 async def _switch(client: ApiClient, given: Given) -> Any:

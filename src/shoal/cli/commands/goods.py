@@ -35,9 +35,9 @@ def _file(name: str, read: Any = json_of, default: Any = ..., help: str = "cli.g
 async def _import(client: ApiClient, given: Given) -> Answer:
     file: Path = given["_file"]
     name = "-.txt" if str(file) == "-" else file.name
-    query = {"dry_run": "true"} if given["?dry_run"] else None
-    goods = str(given["goods_id"])
-    answer: Answer = await client.send_file("goods", goods, "units", name=name, data=bytes_of(file), params=query)
+    query, goods = {"dry_run": given["?dry_run"]}, str(given["goods_id"])
+    operation = "POST /goods/{goods_id}/units"
+    answer: Answer = await client.send_file(operation, name, bytes_of(file), query=query, goods_id=goods)
     return answer
 
 
@@ -72,8 +72,8 @@ def _tried(answer: Answer, _: Given) -> str:
     if called is None:
         return f"{text}\n{words('cli.goods.not_called')}"
     outcome = words(f"cli.goods.outcomes.{called['outcome']}")
-    said = words("cli.goods.called", outcome=outcome, status=called["status"], masked=called["masked"] or "–")
-    return f"{text}\n{said}"
+    answered = words("cli.goods.called", outcome=outcome, status=called["status"], masked=called["masked"] or "–")
+    return f"{text}\n{answered}"
 
 
 def _sends(one: Answer) -> str:

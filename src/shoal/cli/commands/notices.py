@@ -34,7 +34,7 @@ _FACTS: Shown = {
     "id": "id", "name": "name", "service": "service", "tells_from": _LEAST, "quiet": _quiet, "enabled": "active",
     "reason": "off_reason",
 }  # fmt: skip
-_TOLD: Shown = {
+_SUBSCRIPTION: Shown = {
     "events": lambda one: words("cli.notices.nothing") if one["nothing"] else _named(one["kinds"]),
     "shops": lambda one: _named(one["accounts"]),
 }  # fmt: skip
@@ -110,7 +110,7 @@ channels = group("channels", (
     ),
     row("tells", _tells, _CHANNEL, option("--kind", "kinds", list[str], help="cli.notices.help.kind"),
         option("--account", "accounts", list[str], help="cli.notices.help.account"),
-        flag("--everything", "_everything", help="cli.notices.help.everything"), shown=_TOLD,
+        flag("--everything", "_everything", help="cli.notices.help.everything"), shown=_SUBSCRIPTION,
         help="cli.notices.help.tells"),
 ))  # fmt: skip
 

@@ -95,8 +95,8 @@ def _tried(tried: Answer, _: Given) -> str:
 
 
 def _switch_row(name: str, *, is_on: bool) -> Row:
-    said = either("active", "cli.webhooks.switched_on", "cli.webhooks.switched_off")
-    return row(name, "PATCH /webhooks/{webhook_id}", _WEBHOOK, body={"active": is_on}, shown=said)
+    sentence = either("active", "cli.webhooks.switched_on", "cli.webhooks.switched_off")
+    return row(name, "PATCH /webhooks/{webhook_id}", _WEBHOOK, body={"active": is_on}, shown=sentence)
 
 
 webhooks = group("webhooks", (

@@ -103,7 +103,7 @@ async def _export(client: ApiClient, given: Given) -> Any:
 
 async def _import(client: ApiClient, given: Given) -> Any:
     file: Path = given["_file"]
-    read = await client.send_file("rules-file", name=file.name, data=bytes_of(file))
+    read = await client.send_file("POST /rules-file", file.name, bytes_of(file))
     query = {"mode": given["?mode"] or "replace", "dry_run": given["?dry_run"]}
     return await client.ask("PUT /cookies/{cid}/rules", cid=given["cid"], body=read, query=query)
 

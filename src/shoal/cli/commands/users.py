@@ -119,7 +119,7 @@ users = group("users", (
             "cli.users.last_login": since("signed_in_at"), "cli.users.email": "email", "cli.table.current": _is_leaving,
         },
     ),
-    row("invite", _invite, arg("ROLE", "role", ROLES, "owner"), option("--email"), _HOURS.by_default(72),
+    row("invite", _invite, arg("ROLE", "role", ROLES, "owner"), option("--email"), _HOURS.but(default=72),
         option("--account", "_accounts", list[str], metavar="ID", help="cli.users.help.invited_shops"),
         option("--permission", "_permission", ("read", "reply", "operate"), "reply",
                help="cli.users.help.shared_permission"), shown=_link),
@@ -138,7 +138,7 @@ users = group("users", (
     row("add", _add, arg("NAME", "username"), _ROLE, shown="cli.users.added"),
     row("totp-off", _totp_off, _NAME, shown="cli.users.totp_reset"),
     row("remove", _remove, _NAME, YES, shown=either("removed", "cli.users.removed", "cli.users.removing")),
-    row("password-link", _password_link, _NAME, _HOURS.by_default(24), shown=_link),
+    row("password-link", _password_link, _NAME, _HOURS.but(default=24), shown=_link),
 ))  # fmt: skip
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help=words("cli.users.help.name"), show_default=False)]

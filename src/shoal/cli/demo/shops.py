@@ -127,17 +127,16 @@ async def add_shops(client: ApiClient, open_shop: Callable[[DemoShop], Awaitable
 
 async def _add(client: ApiClient, shop: DemoShop, opened: OpenedShop) -> None:
     start = {"wait": "10"} if shop.enabled else {"wait": "0"}
-    await client.call("POST", "cookies", body={"id": shop.id, "value": opened.cookie}, params=start)
+    await client.ask("POST /cookies", body={"id": shop.id, "value": opened.cookie}, query=start)
     if not shop.enabled:
-        await client.call("PUT", "cookies", shop.id, "status", body={"enabled": False})
-    await client.call(
-        "PATCH", "cookies", shop.id, "settings", body={"remark": f"{shop.name}（{shop.note}）", **shop.settings}
-    )
-    await client.call("POST", "keywords", shop.id, body={"keywords": shop.keywords})
+        await client.ask("PUT /cookies/{cid}/status", cid=shop.id, body={"enabled": False})
+    settings = {"remark": f"{shop.name}（{shop.note}）", **shop.settings}
+    await client.ask("PATCH /cookies/{cid}/settings", cid=shop.id, body=settings)
+    await client.ask("POST /keywords/{cid}", cid=shop.id, body={"keywords": shop.keywords})
     if shop.codes:
         await _stock(client, shop, opened.item_id)
     if shop.auto_confirm:
-        await client.call("PUT", "cookies", shop.id, "auto-confirm", body={"auto_confirm": True})
+        await client.ask("PUT /cookies/{cid}/auto-confirm", cid=shop.id, body={"auto_confirm": True})
 
 
 async def _stock(client: ApiClient, shop: DemoShop, item_id: str) -> None:
@@ -146,9 +145,9 @@ async def _stock(client: ApiClient, shop: DemoShop, item_id: str) -> None:
     for spec, beginning in shop.codes.items():
         name = f"{CODES_TITLE} {spec.partition(':')[2]}"
         values = {"name": name, "kind": "stock", "per_message": 9, "low_at": LOW_AT}
-        goods = await client.call("POST", "goods", body=values)
+        goods = await client.ask("POST /goods", body=values)
         codes = [f"{beginning}-{secrets.token_hex(4).upper()}-{number:03}" for number in range(1, CODES_EACH + 1)]
-        await client.call("POST", "goods", str(goods["id"]), "units", body={"lines": codes})
+        await client.ask("POST /goods/{goods_id}/units", goods_id=str(goods["id"]), body={"lines": codes})
         parts = [{"text": "感谢购买！您的卡密：\n{codes}"}, {"text": "在会员页兑换即可，有问题随时找我。"}]
         rules.append({"item_id": item_id, "spec": spec, "goods_id": goods["id"], "parts": parts, "confirm": "yes"})
-    await client.call("PUT", "cookies", shop.id, "deliveries", body={"rules": rules})
+    await client.ask("PUT /cookies/{cid}/deliveries", cid=shop.id, body={"rules": rules})
