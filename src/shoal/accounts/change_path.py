@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import structlog
@@ -55,9 +55,6 @@ __all__ = ["Caller", "ChangePath", "Done"]
 log = structlog.get_logger("shoal.changes")
 _debugs = logging.getLogger("shoal.changes").isEnabledFor
 """Asked before a line is put together: that takes longer than to ask."""
-
-Draft = Callable[[Account, Op], Awaitable[Change]]
-"""Builds the change from the account as it is once the lock is held."""
 
 
 class ChangePath:
@@ -121,11 +118,7 @@ class ChangePath:
 
     async def change(self, account_id: str, operation: str, edit: Edit, caller: Caller) -> Done:
         """Commit and publish the result of ``edit`` on the account."""
-
-        async def built(old: Account, op: Op) -> Change:
-            return await _drafted(old, edit, op, caller)
-
-        done = await self._change(account_id, operation, built, caller)
+        done = await self._change(account_id, operation, edit, caller)
         return done if isinstance(done, Done) else self._as_before(done, caller)
 
     async def delete(self, account_id: str, caller: Caller) -> Done:
@@ -133,17 +126,13 @@ class ChangePath:
 
         Raises ``AlreadyRemoved`` when the same op already did so.
         """
-
-        async def buried(old: Account, op: Op) -> Change:
-            return Change(old=old, new=None, op=op)
-
-        done = await self._change(account_id, "remove_cookie", buried, caller)
+        done = await self._change(account_id, "remove_cookie", None, caller)
         if isinstance(done, Done):
             return done
         raise AlreadyRemoved(account_id, generation=done.generation, rev=done.rev)
 
-    async def _change(self, account_id: str, operation: str, draft: Draft, caller: Caller) -> Done | OpRecord:
-        """Commit and publish the draft of a change, or return what this op did before."""
+    async def _change(self, account_id: str, operation: str, edit: Edit | None, caller: Caller) -> Done | OpRecord:
+        """Commit and publish an edit (``None``: a deletion), or return what this op did before."""
         op = caller.op()
         with _traced(operation, account_id) as trace:
             for attempt in range(STALE_RETRIES):
@@ -152,7 +141,7 @@ class ChangePath:
                     before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
                     if before is None:
                         await self._row_reads.read_if_behind(account_id, caller)
-                        change = await draft(self._matching(account_id, caller), op)
+                        change = await _drafted(self._matching(account_id, caller), edit, op, caller)
                 if before is not None:
                     hold.release()
                     return before
@@ -373,7 +362,9 @@ class ChangePath:
             )  # fmt: skip
 
 
-async def _drafted(old: Account, edit: Edit, op: Op, caller: Caller) -> Change:
+async def _drafted(old: Account, edit: Edit | None, op: Op, caller: Caller) -> Change:
+    if edit is None:
+        return Change(old=old, new=None, op=op)
     after = await apply_edit(edit, old)
     caller.require_goods(old, after.deliveries)
     return Change.between(old, after, op)

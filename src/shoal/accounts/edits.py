@@ -17,7 +17,7 @@ from shoal.accounts.model_settings import MAX_ITEM_FACTS_CHARACTERS
 from shoal.accounts.setting_kinds import Flag, Line, Number, Reply
 from shoal.accounts.shop_settings import MAX_FLOOR_FEN, SETTINGS
 from shoal.clock import now_ms
-from shoal.concurrency.fair_threads import beside_if
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput, OtherUnb, checked_fields
 from shoal.rules.keywords import (
     KeywordRow,
@@ -66,7 +66,8 @@ class RuleEdit:
 
 async def apply_edit(edit: Edit, account: Account) -> Account:
     """Return the edited account. Many rules are compiled on another thread, so that the loop continues."""
-    return await beside_if(isinstance(edit, RuleEdit) and edit.takes_long(account), edit, account)
+    takes_long = isinstance(edit, RuleEdit) and edit.takes_long(account)
+    return await beside(edit, account) if takes_long else edit(account)
 
 
 def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) -> Edit:
