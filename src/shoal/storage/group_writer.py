@@ -202,9 +202,10 @@ class GroupWriter:
             works: list[Work] = [work for work in group if not isinstance(work, Mark)]
             if works:
                 self._settle(works)
-            # only the end of a degraded store leaves work unsettled here
-            passed: Outcome = Refused(store_closed()) if self.degraded else Done(None)
-            self._deliver([(mark, passed) for mark in group if isinstance(mark, Mark)])
+            if marks := [work for work in group if isinstance(work, Mark)]:
+                # only the end of a degraded store leaves work unsettled here
+                passed: Outcome = Refused(store_closed()) if self.degraded else Done(None)
+                self._deliver([(mark, passed) for mark in marks])
         self._forget_writer()
         self._close_connection()
 
