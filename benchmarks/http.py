@@ -3,7 +3,7 @@
 The real server process, its site stubbed (``stub_server``), and beside it, in a process of their own (``bare_server``),
 bare FastAPI and Starlette with msgspec, each also with one durable row. Each round measures all of them one after
 another, for the same time and with the same callers; the figures are medians of the rounds, and so are the ratios. CPU
-is that of the server's process.
+is that of the server's process. Where other programs run, only what is "by CPU" tells.
 
 ``--base URL`` measures another server with the same REST contract instead, signed in as ``BENCH_USER`` with
 ``BENCH_PASSWORD``; its accounts ``bench-…`` are created before and deleted after.
@@ -241,11 +241,17 @@ def _row(operation: Operation, callers: int, accounts: int, found: dict[str, lis
     }
     for name, beside in found.items():
         ratios = [ours.per_second / limit.per_second for ours, limit in zip(runs, beside, strict=False)]
+        by_cpu = [
+            limit.cpu_us / ours.cpu_us
+            for ours, limit in zip(runs, beside, strict=False)
+            if limit.cpu_us is not None and ours.cpu_us
+        ]
         its_p50 = _median(beside, lambda run: run.quantile_ms(0.5))
         row |= {
             f"{name} per second": _median(beside, lambda run: run.per_second),
             f"{name} CPU µs": _median(beside, lambda run: run.cpu_us),
             f"of {name}": statistics.median(ratios) if ratios else None,
+            f"of {name} by CPU": statistics.median(by_cpu) if by_cpu else None,
             f"p50 of {name}": None if its_p50 is None else p50 / its_p50,
         }
     refused = sorted({status for run in runs for status in run.refused})

@@ -95,8 +95,8 @@ async def update_auto_confirm(request: Request) -> Response:
 )  # fmt: skip
 async def list_cookies(request: Request) -> Response:
     """List the ids of the caller's accounts."""
-    who = await who_reads(request)
-    return _json([account.id for account in server_in(request).authorization.accounts_of(who)])
+    server, who = server_in(request), await who_reads(request)
+    return JsonAnswer(server.kept_accounts.ids(server.authorization, who))
 
 
 @hot.add(

@@ -69,17 +69,25 @@ class KeptAccounts:
             found.append(kept.rows[permission])
         return found
 
+    def ids(self, authorization: Authorization, who: Principal) -> bytes:
+        """Return the id of each account that the caller may see, as a JSON list (see ``details``)."""
+        accounts = authorization.accounts_of
+        return self._list("ids", authorization, who, lambda: msgspec.json.encode([one.id for one in accounts(who)]))
+
     def details(self, authorization: Authorization, who: Principal) -> bytes:
         """Return a ``DetailRow`` of each account that the caller may see, as a JSON list.
 
         The list is the same until an account, its state or a grant changes: then what was made is returned.
         """
-        version = self._manager.version, authorization.version
-        kept = self._lists.pop(who.sight, None)
+        return self._list("", authorization, who, lambda: joined(self.rows(authorization.permissions_of(who))))
+
+    def _list(self, kind: str, authorization: Authorization, who: Principal, make: Callable[[], bytes]) -> bytes:
+        version, place = (self._manager.version, authorization.version), (kind, who.sight)
+        kept = self._lists.pop(place, None)
         if kept is None or kept[0] != version:
-            kept = version, joined(self.rows(authorization.permissions_of(who)))
+            kept = version, make()
         if len(kept[1]) <= _LONGEST_LIST:
-            self._lists[who.sight] = kept  # as the newest
+            self._lists[place] = kept  # as the newest
             if len(self._lists) > _MOST_LISTS:
                 del self._lists[next(iter(self._lists))]
         return kept[1]
