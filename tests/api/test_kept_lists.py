@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from doors import Door, another_person, open_door
 from shoal.accounts.account import AccountState
+from shoal.api.schemas import kept_accounts
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.auth.permission import Permission
 from standins import until
@@ -101,4 +104,19 @@ async def test_lists_of_many_users_are_not_kept_for_ever(door: Door) -> None:
         token, _ = await door.server.api_tokens.make(1, str(scope), Permission.READ, days=1, only_accounts=[str(scope)])
         await door.call("GET", "/cookies/details", headers={"Authorization": f"Bearer {token}"})
     assert len(kept._lists) <= 16
-    assert kept.details(door.server.authorization, who)
+    assert await kept.details(door.server.authorization, who)
+
+
+async def test_a_list_that_is_made_while_an_account_changes_is_not_kept(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_accounts, "_SLICE", 1)
+    for number in range(2, 5):
+        await door.add(f"shop{number}", number)
+    kept, who = door.server.kept_accounts, await door.principal()
+    making = asyncio.create_task(kept.details(door.server.authorization, who))
+    await asyncio.sleep(0)
+    assert not making.done(), "the loop has turns between the rows"
+    await door.call("DELETE", "/cookies/shop4")
+    assert [row["id"] for row in json.loads(await making)] == ["shop", "shop2", "shop3", "shop4"]
+    assert [row["id"] for row in await rows(door)] == ["shop", "shop2", "shop3"]

@@ -96,7 +96,7 @@ async def update_auto_confirm(request: Request) -> Response:
 async def list_cookies(request: Request) -> Response:
     """List the ids of the caller's accounts."""
     server, who = server_in(request), await who_reads(request)
-    return JsonAnswer(server.kept_accounts.ids(server.authorization, who))
+    return JsonAnswer(await server.kept_accounts.ids(server.authorization, who))
 
 
 @hot.add(
@@ -107,7 +107,7 @@ async def list_cookie_details(request: Request) -> Response:
     """List the caller's accounts with their settings and their observed state."""
     server, who = server_in(request), await who_reads(request)
     await looked_elsewhere(server, who)
-    return JsonAnswer(server.kept_accounts.details(server.authorization, who))
+    return JsonAnswer(await server.kept_accounts.details(server.authorization, who))
 
 
 @hot.add(

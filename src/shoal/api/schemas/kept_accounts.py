@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,8 @@ from shoal.api.schemas.responses import account_body, detail_row
 from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.permission import Permission
 
+_SLICE: Final = 250
+"""How many rows are made in one turn of the loop, in up to 3 ms."""
 _MOST_LISTS: Final = 16
 _LONGEST_LIST: Final = 1024 * 1024
 """At most 16 MiB of lists are kept."""
@@ -69,24 +72,40 @@ class KeptAccounts:
             found.append(kept.rows[permission])
         return found
 
-    def ids(self, authorization: Authorization, who: Principal) -> bytes:
+    async def ids(self, authorization: Authorization, who: Principal) -> bytes:
         """Return the id of each account that the caller may see, as a JSON list (see ``details``)."""
-        accounts = authorization.accounts_of
-        return self._list("ids", authorization, who, lambda: msgspec.json.encode([one.id for one in accounts(who)]))
 
-    def details(self, authorization: Authorization, who: Principal) -> bytes:
+        async def made() -> bytes:
+            return msgspec.json.encode([account.id for account in authorization.accounts_of(who)])
+
+        return await self._list("ids", authorization, who, made)
+
+    async def details(self, authorization: Authorization, who: Principal) -> bytes:
         """Return a ``DetailRow`` of each account that the caller may see, as a JSON list.
 
-        The list is the same until an account, its state or a grant changes: then what was made is returned.
+        The list is the same until an account, its state or a grant changes: then what was made is returned. A long one
+        is made in slices; the loop has a turn in between.
         """
-        return self._list("", authorization, who, lambda: joined(self.rows(authorization.permissions_of(who))))
 
-    def _list(self, kind: str, authorization: Authorization, who: Principal, make: Callable[[], bytes]) -> bytes:
+        async def made() -> bytes:
+            shown = authorization.permissions_of(who)
+            rows = self.rows(shown[:_SLICE])
+            for start in range(_SLICE, len(shown), _SLICE):
+                await asyncio.sleep(0)
+                rows += self.rows(shown[start : start + _SLICE])
+            return joined(rows)
+
+        return await self._list("details", authorization, who, made)
+
+    async def _list(
+        self, kind: str, authorization: Authorization, who: Principal, make: Callable[[], Awaitable[bytes]]
+    ) -> bytes:
         version, place = (self._manager.version, authorization.version), (kind, who.sight)
         kept = self._lists.pop(place, None)
         if kept is None or kept[0] != version:
-            kept = version, make()
-        if len(kept[1]) <= _LONGEST_LIST:
+            kept = version, await make()
+        is_new = version == (self._manager.version, authorization.version)
+        if is_new and len(kept[1]) <= _LONGEST_LIST:
             self._lists[place] = kept  # as the newest
             if len(self._lists) > _MOST_LISTS:
                 del self._lists[next(iter(self._lists))]
