@@ -140,13 +140,15 @@ def _shown(account: Account | None, name: str) -> Any:
 
 
 def _delta(before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str]) -> dict[str, list[Any]]:
-    before, after = tuple(before), tuple(after)
-    old, new = dict(zip(map(key, before), before, strict=True)), dict(zip(map(key, after), after, strict=True))
-    delta: dict[str, list[Any]] = {
-        "added": [part for name, part in new.items() if name not in old],
-        "removed": [part for name, part in old.items() if name not in new],
-        "edited": [(old[name], part) for name, part in new.items() if old.get(name, part) != part],
-    }
+    left = {key(part): part for part in before}
+    delta: dict[str, list[Any]] = {"added": [], "removed": [], "edited": []}
+    for part in after:
+        old = left.pop(key(part), None)
+        if old is None:
+            delta["added"].append(part)
+        elif old is not part and old != part:
+            delta["edited"].append((old, part))
+    delta["removed"] += left.values()
     return {kind: rows for kind, rows in delta.items() if rows}
 
 

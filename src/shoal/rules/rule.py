@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from operator import attrgetter
 from typing import Self
 
 import msgspec
@@ -127,13 +128,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
             len(self.words) == 1
             and len(self.item_ids) <= 1
             and len(self.parts) <= 1
-            and self.word_mode is ANY
-            and self.match_mode is CONTAINS
-            and self.priority == 0
-            and not self.schedule
-            and self.delay_seconds == NO_DELAY
-            and self.cooldown_seconds == 0
-            and self.active
+            and _of_rich_rules(self) == _OF_SIMPLE_ONES
         )
 
     @property
@@ -165,6 +160,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     def key(self) -> tuple[str, str]:
         """What must be unique among simple rules: keyword and item (empty for general)."""
         return (self.words[0], self.item_ids[0] if self.item_ids else "")
+
+
+_of_rich_rules = attrgetter(
+    "word_mode", "match_mode", "priority", "schedule", "delay_seconds", "cooldown_seconds", "active"
+)  # fmt: skip
+_OF_SIMPLE_ONES = (ANY, CONTAINS, 0, (), NO_DELAY, 0, True)
 
 
 def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
