@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,12 @@ Texts = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A route that replaces rules, and its request."""
+    """A route that changes rules, and its request."""
 
     name: str
     request: Callable[[Target, Texts], bytes]
+    before: Callable[[Target, Texts], bytes] | None = None
+    """Sent first. Such a route changes one rule of many."""
 
 
 def _keywords(target: Target, texts: Texts) -> bytes:
@@ -55,13 +58,27 @@ def _keywords(target: Target, texts: Texts) -> bytes:
     return request_bytes("POST", target.base, path, token=target.token, body={"keywords": texts})
 
 
-def _rules(target: Target, texts: Texts) -> bytes:
-    rules = [{"words": [word], "parts": [{"text": text}]} for word, text in texts.items()]
+def _rules(target: Target, texts: Texts, ids: str = "") -> bytes:
+    rules = [
+        {"words": [word], "parts": [{"text": text}], **({"id": f"{ids}{place}"} if ids else {})}
+        for place, (word, text) in enumerate(texts.items())
+    ]
     path = f"/cookies/{ACCOUNTS[0]}/rules"
     return request_bytes("PUT", target.base, path, token=target.token, body={"rules": rules})
 
 
-KINDS = (Kind("POST /keywords/{cid}", _keywords), Kind("PUT /cookies/{cid}/rules", _rules))
+def _one_rule(target: Target, texts: Texts) -> bytes:
+    middle = len(texts) // 2
+    path = f"/cookies/{ACCOUNTS[0]}/rules/r{middle}"
+    body = {"parts": [{"text": list(texts.values())[middle]}]}
+    return request_bytes("PATCH", target.base, path, token=target.token, body=body)
+
+
+KINDS = (
+    Kind("POST /keywords/{cid}", _keywords),
+    Kind("PUT /cookies/{cid}/rules", _rules),
+    Kind("PATCH /cookies/{cid}/rules/{id}", _one_rule, before=partial(_rules, ids="r")),
+)
 
 
 def all_differ(number: int) -> list[Texts]:
@@ -119,7 +136,9 @@ async def measure(
     rest = await call(target.base, toggles, callers=1, seconds=seconds, pid=target.pid)
     with tempfile.TemporaryDirectory() as directory, closing(Bulk(Path(directory) / "bulk.db")) as bulk:
         for kind in kinds:
-            for name, lists in _cases(sizes):
+            for name, lists in _cases(sizes if kind.before is None else (), most=max(sizes)):
+                if kind.before is not None:
+                    await call(target.base, [kind.before(target, lists[0])], callers=1, seconds=0.1)
                 requests = [kind.request(target, texts) for texts in lists]
                 runs: list[Figures] = []
                 inserted: list[tuple[float, float]] = []
@@ -139,10 +158,10 @@ async def measure(
     return rows
 
 
-def _cases(sizes: Sequence[int]) -> Iterator[tuple[str, list[Texts]]]:
+def _cases(sizes: Sequence[int], most: int) -> Iterator[tuple[str, list[Texts]]]:
     for size in sizes:
         yield f"{size:,} of {size:,}", all_differ(size)
-    yield f"1 of {max(sizes):,}", one_differs(max(sizes))
+    yield f"1 of {most:,}", one_differs(most)
 
 
 def _row(

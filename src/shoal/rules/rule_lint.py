@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from itertools import accumulate
 
@@ -24,6 +24,9 @@ _IN_BRACES = re.compile(r"\{\s*[A-Za-z_]{1,40}\s*\}")
 _KNOWN = frozenset(f"{{{name}}}" for name in VARIABLES)
 _MOST_CANDIDATES = 100
 """How many earlier rules are checked for one word. A warning may be missed; none is wrong."""
+
+_FEW = 20
+"""About so many rules, each other one is looked at, which is faster than an index of all words."""
 
 
 class WarningCode(StrEnum):
@@ -57,8 +60,14 @@ class _Ready(msgspec.Struct, frozen=True, gc=False):
     items: frozenset[str]
 
 
-def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
-    """Return every warning, in the order of the rules. Rules that are off neither get a warning nor cause one."""
+def warnings_of(rules: Sequence[Rule], about: Collection[str] | None = None) -> list[RuleWarning]:
+    """Return every warning, or those about these rules alone (ids), in the order of the rules.
+
+    Rules that are off neither get a warning nor cause one.
+    """
+    if about is not None:
+        few = rules if len(about) > _FEW else _related(rules, about)
+        return [found for found in warnings_of(few) if found.rule_id in about]
     active = [rule for rule in in_order(rules) if rule.active]
     words = _Words(active)
     if not words.shared and not words.has_patterns:
@@ -75,6 +84,14 @@ def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
             found += _about(one, earlier)
         found += _about_answer(one.rule)
     return found
+
+
+def _related(rules: Sequence[Rule], about: Collection[str]) -> list[Rule]:
+    """Return these rules, and all that warnings about them may name: those of which a word is in one of theirs."""
+    theirs = "\n".join(folded_word(word) for rule in rules if rule.id in about for word in rule.words)
+    return [
+        rule for rule in rules if rule.id in about or any(folded_word(word).strip() in theirs for word in rule.words)
+    ]
 
 
 class _Words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import count
+from operator import attrgetter
 
 import msgspec
 from msgspec.structs import replace
@@ -12,6 +13,8 @@ from shoal.errors import InvalidInput
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import ANY, CONTAINS, Rule
 from shoal.rules.rule_edits import Values, changed, check_rule_id, checked_together, fields_of_new
+
+_content = attrgetter(*[name for name in Rule.__struct_fields__ if name not in {"id", "position"}])
 
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
@@ -63,9 +66,11 @@ def replaced(rules: Rules, wanted: WholeRules | Sequence[Wanted]) -> Rules:
     known = {rule.id: rule for rule in rules}
     made: list[Rule] = []
     for rule, rule_id, place in zip(new.rules, ids, places, strict=True):
-        placed = _placed(rule, rule_id, place)
         old = known.get(rule_id)
-        made.append(old if old is not None and old == placed else placed)
+        if old is not None and old.position == place and _content(old) == _content(rule):
+            made.append(old)
+        else:
+            made.append(_placed(rule, rule_id, place))
     return checked_together(tuple(made))
 
 
@@ -162,10 +167,14 @@ class Edits(msgspec.Struct, frozen=True):
 
 def edits_between(before: Rules, after: Rules) -> Edits:
     """Return what an edit changes, by the rules' ids."""
-    old, new = {rule.id: rule for rule in before}, {rule.id: rule for rule in after}
-    return Edits(
-        added=tuple(rule for rule in after if rule.id not in old),
-        removed=tuple(rule for rule in before if rule.id not in new),
-        edited=tuple((old[rule.id], rule) for rule in after if rule.id in old and old[rule.id] != rule),
-        unchanged=sum(old.get(rule.id) == rule for rule in after),
-    )
+    left = {rule.id: rule for rule in before}
+    added: list[Rule] = []
+    edited: list[tuple[Rule, Rule]] = []
+    for rule in after:
+        old = left.pop(rule.id, None)
+        if old is None:
+            added.append(rule)
+        elif old is not rule and old != rule:
+            edited.append((old, rule))
+    unchanged = len(after) - len(added) - len(edited)
+    return Edits(added=tuple(added), removed=tuple(left.values()), edited=tuple(edited), unchanged=unchanged)

@@ -40,7 +40,7 @@ class Draft:
     change: Change
     account: Account
     changes: Changes
-    text: str
+    text: bytes
     columns: Row
     is_noop: bool
     rules: RuleWrites | None = None
@@ -61,7 +61,7 @@ def drafted(vault: Vault, change: Change) -> Draft:
     if account is None:
         raise ValueError("a change has an old or a new account")
     if change.is_noop:
-        return Draft(change, account, {}, "", {}, is_noop=True)
+        return Draft(change, account, {}, b"", {}, is_noop=True)
     changes = change.changes
     if change.new is None:
         columns: Row = {"deleted": True, "purged": False}
@@ -69,7 +69,7 @@ def drafted(vault: Vault, change: Change) -> Draft:
         columns = _columns(vault, change.new, differing(change.old, change.new))
     else:
         columns = _columns(vault, change.new, changes)
-    text = msgspec.json.encode(changes).decode()
+    text = msgspec.json.encode(changes)
     # what another program changed is in the rows already
     found = changes if change.found is None else differences(change.old, change.new)
     rules = rule_writes(change, found["keywords"]) if "keywords" in found and change.new is not None else None

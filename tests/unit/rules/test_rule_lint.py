@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,3 +120,20 @@ def test_no_rule_that_is_said_never_to_fire_ever_fires(
     never = {warning.rule_id for warning in warnings_of(rules) if warning.code is WarningCode.NEVER_FIRES}
     fired = Matcher(rules).first(text, item, Moment(2, minute))
     assert fired is None or fired.id not in never
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_warnings_about_one_rule_are_those_that_all_have(seed: int) -> None:
+    rng = Random(seed)
+    words = ["包邮", "邮", "包邮吗", "运费", "a", "ab", "\u200b", "a b "]
+    rules = [
+        replace(
+            first(*rng.sample(words, rng.randint(1, 3))), id=f"r{place}", position=place,
+            match_mode=rng.choice(list(MatchMode)), word_mode=rng.choice(list(WordMode)), active=rng.random() < 0.9,
+        )
+        for place in range(40)
+    ]  # fmt: skip
+    every = warnings_of(rules)
+    assert len(every) > 10
+    for one in rules:
+        assert warnings_of(rules, {one.id}) == [warning for warning in every if warning.rule_id == one.id]

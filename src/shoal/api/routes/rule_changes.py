@@ -46,8 +46,7 @@ async def warnings_found(account: Account, about: Collection[str], language: Lan
 
 def warnings_about(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
     """Return the warnings about some rules."""
-    rules = account.keywords
-    return warning_shapes((found for found in warnings_of(rules) if found.rule_id in about), rules, language)
+    return warning_shapes(warnings_of(account.keywords, about), account.keywords, language)
 
 
 async def measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
@@ -217,9 +217,10 @@ class WarningShape(BaseModel):
     detail: str
 
 
-def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], language: Language) -> list[WarningShape]:
+def warning_shapes(warnings: Sequence[RuleWarning], rules: Iterable[Rule], language: Language) -> list[WarningShape]:
     """Return warnings about these rules as JSON, with a sentence each."""
-    names = {rule.id: rule.keyword for rule in rules}
+    named = {warning.before for warning in warnings}
+    names = {rule.id: rule.keyword for rule in rules if rule.id in named} if named else {}
     return [
         WarningShape(
             rule_id=warning.rule_id,
