@@ -45,6 +45,7 @@ from shoal.messages.chat_status import WorkStatus
 from shoal.messages.model_source import RunState as ModelRunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
+from shoal.notices.machine_incidents import OF_MACHINES
 from shoal.notices.transport import Failure
 from shoal.orders.delivery_check import ShopObstacle, SpecObstacle
 from shoal.orders.delivery_rows import GIVEN_BACK
@@ -60,6 +61,7 @@ from shoal.xianyu.cookie_string import Flaw
 PACKAGE = ROOT.parent
 ASKING = {"translate", "knows", "advice_on", "words", "word_or", "ConfigError", "_bad"}
 """The functions whose first argument is a key."""
+_OF_ONE_SERVER = {f"{kind}_of" for kind in OF_MACHINES}
 FAMILIES: dict[str, Collection[str] | None] = {
     "ai.decisions": set(TrialDecision),
     "ai.faults": {"action", "missing", "no_answer", "said"},
@@ -112,11 +114,12 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "doctor.is": None,
     "doctor.name": set(Look),
     "doctor.proxy": {*PROXY_REASONS, "untrusted", "timeout", "unknown_host", "unreachable"},
+    "incident.clock": {"ahead", "behind", "ahead_of_data", "behind_of_data", "days", "hours"},
     "incident.do": set(IncidentKind),
     "incident.model": {"tokens", "money", *WhyFailed},
     "incident.off": {"down", "gone"},
-    "incident.over": {kind for kind, policy in POLICIES.items() if policy.has_end},
-    "incident.title": set(IncidentKind),
+    "incident.over": {*(kind for kind, policy in POLICIES.items() if policy.has_end), *_OF_ONE_SERVER},
+    "incident.title": {*IncidentKind, *_OF_ONE_SERVER},
     "moving.odd": None,
     "obstacle": {*Obstacle, *ShopObstacle, *SpecObstacle, "no_specs", "spec_unnamed"},
     "order_advice": {*OrderProblem, "resolved"} - OF_THE_RULES,

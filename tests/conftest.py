@@ -19,6 +19,7 @@ from compiled_statements import share_compiled_statements
 from even_shares import shared_out
 from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
 from memory_directory import memory_directory
+from shoal.clock import MACHINE
 
 gc.disable()
 """Until the tests are collected: the conftest of a directory imports most of Shoal before that."""
@@ -105,6 +106,12 @@ def _after_the_first() -> Iterator[None]:
 _PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 """By default structlog draws a traceback with the variables of each frame, which takes half a second of a processor."""
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
+
+
+@pytest.fixture(autouse=True)
+def _knows_the_machines_clock_only() -> None:
+    """What a server of an earlier test knew of the time is forgotten."""
+    MACHINE.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -178,7 +178,7 @@ async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: 
     await blank_database(data_dir)
     app = app_of(data_dir, None if over_the_wire else site, **settings)
     async with living(app):
-        token = await app.state.server.sessions.open(1, 3600)
+        token = await app.state.server.sessions.open(1, 86_400)
         async with client_of(app, token) as client:
             yield Door(app, client, site)
         manager = app.state.server.manager

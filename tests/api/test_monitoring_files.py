@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from doors import Door, open_door
 from monitoring_files import DEPLOY, alerts, queries
+from shoal.clock import now_ms, present_clock
 
 TOKEN = "a token of the operator's monitoring"
 NAME = re.compile(r"\b((?:shoal|process)_[a-z_]+)\b(?:{([^}]*)})?")
@@ -33,6 +34,7 @@ async def samples_of(door: Door) -> dict[str, list[dict[str, str]]]:
 async def test_every_figure_that_an_alert_or_a_panel_names_is_in_a_scrape(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data", metrics_token=TOKEN) as door:
         await door.add()
+        present_clock().note_site(now_ms())
         scraped = await samples_of(door)
     missing = []
     for title, query in queries().items():

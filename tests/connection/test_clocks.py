@@ -10,6 +10,7 @@ from chat_steps import pass_by
 from order_steps import held, order_action, pay, paying_shop
 from sandboxed import Machine, Shoal, Waits
 from shoal.messages.decisions import Decision
+from shoal.messages.message_log import MessageLog
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN
 
@@ -118,3 +119,27 @@ async def test_what_waits_over_a_restart_is_as_old_as_it_is_though_the_clock_was
     await shoal.close()
     await shoal.open()
     assert await verdict_of(shoal, "在吗3") == Decision.ANSWERED, "it was set once, and that is known by now"
+
+
+async def test_g22_what_the_first_look_back_stores_is_not_too_old_though_the_clock_was_set_back(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By less than an hour: else the site's time counts, and nothing was set back."""
+    machine, grow_old = Machine(monkeypatch), MessageLog.grow_old
+    await shoal.sandbox.do("policy", replays_missed=False)
+    unb = await paying_shop(shoal)
+    await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
+    await shoal.close()
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
+    machine.shown_ahead_ms = -50 * 60_000
+
+    async def after_the_look_back(self: MessageLog, account_id: str, older_than_ms: int) -> int:
+        for _ in range(25):
+            if await self.list_messages(["shop"]):
+                break
+            await asyncio.sleep(0.02)
+        return await grow_old(self, account_id, older_than_ms)
+
+    monkeypatch.setattr(MessageLog, "grow_old", after_the_look_back)
+    await shoal.open(reply_debounce_seconds=1.0)
+    assert await verdict_of(shoal, "在吗1") == Decision.ANSWERED

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from chat_steps import pass_by
 from sandboxed import Hours, Machine, Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
@@ -293,7 +294,7 @@ async def test_a_clock_that_is_set_makes_no_token_older_or_younger(
     await dropped(shoal, unb)
     await shoal.beats(2)
     assert await token_calls(shoal, unb) == 1, "nothing has become old"
-    machine.passed_ms = 111 * 60_000
+    await pass_by(shoal, machine, 111 * 60)
     await registered(shoal, unb, 3)
     assert await token_calls(shoal, unb) == 2, "now it has"
 
@@ -309,6 +310,6 @@ async def test_after_a_restart_with_the_clock_put_back_a_token_is_used_but_not_f
     await registered(shoal, unb, 2)
     await shoal.beats(2)
     assert await token_calls(shoal, unb) == 1
-    machine.passed_ms = 111 * 60_000
+    await pass_by(shoal, machine, 111 * 60)
     await registered(shoal, unb, 3)
     assert await token_calls(shoal, unb) == 2

@@ -11,8 +11,9 @@ from sqlalchemy import insert, select
 from doors import open_door
 from postgres_server import Postgres
 from shoal.language.choice import Language
-from shoal.notices.disk_watch import DISK_EVERY_MS, DiskWatch, close_of_gone_servers
+from shoal.notices.disk_watch import DISK_EVERY_MS, DiskWatch
 from shoal.notices.incident_texts import part_title
+from shoal.notices.machine_incidents import close_of_gone_servers
 from shoal.notices.notice_rows import NoticePart
 from shoal.notices.plans import Phase
 from shoal.storage.database import Database

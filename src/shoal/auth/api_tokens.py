@@ -16,7 +16,7 @@ from shoal.auth.recent_reads import RecentReads
 from shoal.auth.sessions import token_hash
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
-from shoal.clock import now_ms
+from shoal.clock import now_ms, present_clock
 from shoal.errors import Conflict, StoreError
 from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.user_tables import api_tokens, users
@@ -84,7 +84,7 @@ class ApiTokens:
         Raises ``Conflict`` (``too_many_tokens``).
         """
         token = PREFIX + secrets.token_urlsafe(32)
-        now = self._now_ms()
+        now, may_delete = self._now_ms(), present_clock().is_sure
         row = {
             "token_hash": token_hash(token),
             "user_id": user_id,
@@ -97,7 +97,8 @@ class ApiTokens:
 
         def job(connection: Connection) -> ApiToken:
             also(connection)
-            connection.execute(delete(api_tokens).where(api_tokens.c.expires_at_ms <= now - LONGEST_DAYS * _DAY_MS))
+            if may_delete:
+                connection.execute(delete(api_tokens).where(api_tokens.c.expires_at_ms <= now - LONGEST_DAYS * _DAY_MS))
             living = api_tokens.c.user_id == user_id, api_tokens.c.expires_at_ms > now
             if (connection.scalar(select(func.count()).where(*living)) or 0) >= MOST_TOKENS:
                 raise Conflict("this user has many tokens", code="too_many_tokens", limit=MOST_TOKENS)

@@ -20,7 +20,7 @@ from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import HOUR_MS, token_hash
 from shoal.auth.user_replica import UserStore
 from shoal.auth.users import Role, User, add_user, checked_email, checked_name, find_user, replace_password
-from shoal.clock import now_ms
+from shoal.clock import now_ms, present_clock
 from shoal.errors import UnknownUser
 from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.user_tables import invitations, users
@@ -94,7 +94,7 @@ class Invitations:
 
     async def _make(self, values: dict[str, Any], hours: float, also: Also) -> tuple[Invitation, str]:
         token = secrets.token_urlsafe(32)
-        now = self._now_ms()
+        now, may_delete = self._now_ms(), present_clock().is_sure
         row = {
             **values,
             "id": secrets.token_hex(8),
@@ -110,7 +110,8 @@ class Invitations:
                 if connection.scalar(select(users.c.id).where(users.c.id == user_id, ~users.c.leaving)) is None:
                     raise UnknownUser("there is no such user")
                 connection.execute(delete(invitations).where(invitations.c.for_user_id == user_id))
-            connection.execute(delete(invitations).where(invitations.c.expires_at_ms <= now - _KEPT_MS))
+            if may_delete:
+                connection.execute(delete(invitations).where(invitations.c.expires_at_ms <= now - _KEPT_MS))
             connection.execute(invitations.insert().values(**row))
             return _invitation(connection.execute(_query(invitations.c.id == row["id"])).mappings().one())
 

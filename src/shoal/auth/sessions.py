@@ -17,7 +17,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, 
 from shoal.auth.recent_reads import RecentReads
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
-from shoal.clock import now_ms
+from shoal.clock import now_ms, present_clock
 from shoal.errors import StoreError, Unauthenticated
 from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import invitations, sessions, users
@@ -91,7 +91,7 @@ class Sessions:
         hash ``password_hash``, if that is given.
         """
         token = secrets.token_urlsafe(32)
-        now = self._now_ms()
+        now, may_delete = self._now_ms(), present_clock().is_sure
         lifetime = self.lifetime_seconds if lifetime_seconds is None else lifetime_seconds
         row = {
             "token_hash": token_hash(token),
@@ -108,7 +108,8 @@ class Sessions:
             still.append(users.c.password_hash == password_hash)
 
         def job(connection: Connection) -> bool:
-            connection.execute(delete(sessions).where(sessions.c.expires_at_ms <= now))
+            if may_delete:
+                connection.execute(delete(sessions).where(sessions.c.expires_at_ms <= now))
             seen = update(users).where(*still).values(signed_in_at_ms=now)
             if connection.execute(seen).rowcount != 1:
                 return False

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from shoal.clock import now_ms
+from shoal.clock import machine_ms
 from shoal.errors import ConfigError
 
 log = structlog.get_logger("shoal.lease")
@@ -31,7 +31,7 @@ def certainly_ahead(asked_ms: int, database_ms: int, took_seconds: float) -> int
 class ClockOffset:
     """Measured at each answer of the database that says its time. Used on the thread of the lease."""
 
-    def __init__(self, wall_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, wall_ms: Callable[[], int] = machine_ms) -> None:
         self.wall_ms = wall_ms
         self.ms = 0
         """How far this machine's clock certainly is ahead; negative: behind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from shoal.clock import SiteClock, now_ms
+from shoal.clock import ALIKE_MS, SiteClock, now_ms
 from shoal.errors import StoreError
 from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.xianyu import frames
@@ -37,7 +37,6 @@ class SyncCursor:
         self._store = order_store
         self._site_clock = site_clock
         self._timeout_seconds = timeout_seconds
-        self._ahead_ms = site_clock.ahead_ms
         self._pts = last.pts if last else None
         self._has_first_orders = last is not None and last.has_first_orders
         self._kept = (last.pts, last.ahead_ms, last.has_first_orders) if last else None
@@ -86,17 +85,20 @@ class SyncCursor:
         self._has_first_orders = True
 
     async def keep(self) -> None:
-        """Store the position if it moved or this machine's clock was set. Never raises: the next call retries."""
+        """Store the position if it moved or our time was set. Never raises: the next call retries."""
         pts = self._pts if self._caught_up or self._kept is None else self._kept[0]
-        now = (pts, self._ahead_ms, self._has_first_orders)
+        ahead_ms = self._site_clock.ahead_ms
+        if self._kept is not None and abs(ahead_ms - self._kept[1]) < ALIKE_MS:
+            ahead_ms = self._kept[1]
+        now = (pts, ahead_ms, self._has_first_orders)
         if pts is None or now == self._kept:
             return
         try:
-            await self._store.keep(self._account_id, pts, self._ahead_ms, has_first_orders=self._has_first_orders)
+            await self._store.keep(self._account_id, pts, ahead_ms, has_first_orders=self._has_first_orders)
         except StoreError as error:
             log.warning("position not kept", account=self._account_id, why=error.code)
         else:
-            self._kept = (pts, self._ahead_ms, self._has_first_orders)
+            self._kept = (pts, ahead_ms, self._has_first_orders)
 
     async def _keep_first(self) -> None:
         """Store a first position for a new account, whose past is not pulled."""

@@ -244,28 +244,27 @@ class XianyuLive:
         position: SyncCursor,
         away: Position | None,
     ) -> None:
-        pictures, work, linked = self._site_pictures(authorization), TaskDrain(), self._deps.live_connections.connected
+        deps, restored, work = self._deps, self._deps.restored_at_ms, TaskDrain()
+        pictures, linked = self._site_pictures(authorization), deps.live_connections.connected
         limit, grace_seconds = self._settings.send_timeout_seconds, FAREWELL_SECONDS
-        restored = self._deps.restored_at_ms
-        sender = Sender(self._account, socket, self._deps.message_log, pictures, self._link.current, seconds=limit)
+        sender = Sender(self._account, socket, deps.message_log, pictures, self._link.current, seconds=limit)
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
         try:
             async with asyncio.TaskGroup() as tasks, linked(self._account.id, sender, authorization.mtop):
                 conversations = Conversations(
-                    self._link, sender, self._deps.message_log, tasks, work, self._settings,
-                    account_id=self._account.id, rng=self._deps.rng, clock_set_ms=clock_set_ms,
-                    restored_at_ms=restored, models=self._deps.models,
+                    self._link, sender, deps.message_log, tasks, work, self._settings, account_id=self._account.id,
+                    rng=deps.rng, clock_set_ms=clock_set_ms, restored_at_ms=restored, models=deps.models,
                 )  # fmt: skip
                 orders, items = self._orders(authorization, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(
                     self._account,
-                    self._deps.message_log,
-                    OrderUpdates(self._account, self._deps.order_store, site_clock=site_clock, restored_at_ms=restored),
+                    deps.message_log,
+                    OrderUpdates(self._account, deps.order_store, site_clock=site_clock, restored_at_ms=restored),
                     conversations,
                     orders,
                     work,
                     own_messages=sender.own_messages,
-                    push_counts=self._deps.push_counts,
+                    push_counts=deps.push_counts,
                     site_clock=site_clock,
                     official_senders=frozenset(self._settings.official_senders.replace(",", " ").split()),
                 )
@@ -275,12 +274,13 @@ class XianyuLive:
                 await keepalive.beat()
                 await self._link.hold_number()
                 self._link.running()
+                await conversations.grow_old()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
                 tasks.create_task(keepalive.run(), name=f"keepalive:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
-                if self._deps.learns_names and not self._link.knows_seller:
+                if deps.learns_names and not self._link.knows_seller:
                     fetch = self._fetch_of(authorization)
-                    asking = learn_name(self._account.id, self._link, authorization.mtop, fetch, self._deps.pictures)
+                    asking = learn_name(self._account.id, self._link, authorization.mtop, fetch, deps.pictures)
                     work.start(asking, name=f"name:{self._account.id}")
                 if items is not None:
                     items.connected()

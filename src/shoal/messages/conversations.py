@@ -13,7 +13,6 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms, steady_ms
-from shoal.concurrency.small_event import SmallEvent
 from shoal.config import Settings
 from shoal.messages.bursts import Burst, Place, asked_of
 from shoal.messages.chosen_reply import reply_of
@@ -91,26 +90,26 @@ class Conversations:
 
     # ── receiving ───────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def grow_old(self) -> None:
+        """Decide about what is too old, before this connection stores messages that it dates by the clock of now."""
+        account = self._link.current()
+        delay_seconds = max((rule.delay_seconds[1] for rule in account.keywords), default=0.0) if account else 0.0
+        await self._log.grow_old(self._account_id, self._oldest_stored_ms() - round(delay_seconds * 1000))
+
     async def take_up(self) -> None:
         """Continue after the last connection: check own messages for echoes, answer messages that are not too old."""
         if self._models is not None:
             await self._models.interrupted()
-        account = self._link.current()
-        delay_seconds = max((rule.delay_seconds[1] for rule in account.keywords), default=0.0) if account else 0.0
-        await self._log.grow_old(self._account_id, self._oldest_stored_ms() - round(delay_seconds * 1000))
         waiting = [logged.message for logged in await self._log.unhandled(self._account_id, newer_than_ms=0)]
         for message in waiting:
             if message.direction is not Direction.IN:
                 await self._handle_own(message)
         received, self._received_before = self._received_before, None
-        questions = [
-            message
-            for message in waiting
-            if message.direction is Direction.IN and message.message_id not in (received or ())
-        ]
+        known = received or ()
+        questions = [one for one in waiting if one.direction is Direction.IN and one.message_id not in known]
         self.received(questions, set_ms=self._clock_set_ms)
 
-    async def go_on(self, looked_back: SmallEvent) -> None:
+    async def go_on(self, looked_back: asyncio.Event) -> None:
         """Finish answers that the last connection began, unless they are too old.
 
         It first waits until messages sent in the meantime are known, so that nothing is sent again after its echo.

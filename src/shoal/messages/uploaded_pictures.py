@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, delete, select
 
-from shoal.clock import now_ms
+from shoal.clock import now_ms, present_clock
 from shoal.storage.database import Database
 from shoal.storage.schema import uploads
 from shoal.storage.upserts import insert_or_renew
@@ -36,14 +36,12 @@ class UploadedPictures:
 
     async def remember(self, account_id: str, digest: str, picture: UploadedPicture) -> None:
         """Store the picture's address and delete the account's expired ones. Raise ``StoreError``."""
-        now = self._now_ms()
+        now, may_delete = self._now_ms(), present_clock().is_sure
 
         def job(connection: Connection) -> None:
-            connection.execute(
-                delete(uploads).where(
-                    uploads.c.account_id == account_id, uploads.c.uploaded_at_ms <= now - GOOD_FOR_DAYS * _DAY_MS
-                )
-            )
+            if may_delete:
+                old = uploads.c.uploaded_at_ms <= now - GOOD_FOR_DAYS * _DAY_MS
+                connection.execute(delete(uploads).where(uploads.c.account_id == account_id, old))
             connection.execute(
                 insert_or_renew(connection, uploads, ("url", "width", "height", "uploaded_at_ms")),
                 [

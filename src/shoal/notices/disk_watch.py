@@ -11,22 +11,19 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, exists, select, text
 
 from shoal.clock import now_ms
 from shoal.errors import StoreError
+from shoal.notices.machine_incidents import is_live, subject_of
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
-from shoal.storage.incident_rows import SERVER, Opening, close_incidents, open_incidents
-from shoal.storage.node_tables import nodes
-from shoal.storage.notice_tables import LIVE, incidents
+from shoal.storage.incident_rows import Opening, close_incidents, open_incidents
 
 log = structlog.get_logger("shoal.notices")
 
 LEAST_FREE: Final = 0.05
 """The free part of the disk below which it is nearly full."""
 DISK_EVERY_MS: Final = 30_000
-_OF_ONE: Final = f"{SERVER}:"
 _KINDS: Final = [IncidentKind.DISK_LOW]
 
 
@@ -49,7 +46,7 @@ class DiskWatch:
         self._database = database
         self._data_dir = data_dir
         self._server = server
-        self._subject = f"{_OF_ONE}{server}" if server else SERVER
+        self._subject = subject_of(server)
         self._now_ms = now_ms
         self._free = free or free_part
         self._is_low: bool | None = None
@@ -67,16 +64,12 @@ class DiskWatch:
                 facts = {"server": self._server} if self._server else {}
                 opening = Opening(subject=self._subject, kind=IncidentKind.DISK_LOW, at_ms=now, facts=facts)
                 await self._database.write(partial(open_incidents, openings=[opening]))
-            elif await self._database.read(self._was_low):
+            elif await self._database.read(partial(is_live, subject=self._subject, kind=IncidentKind.DISK_LOW)):
                 await self._database.write(
                     partial(close_incidents, subjects=[self._subject], kinds=_KINDS, at_ms=now),
                 )
             self._is_low = is_low
         self._looked_at_ms = now
-
-    def _was_low(self, connection: Connection) -> bool:
-        low = (text(LIVE), incidents.c.subject == self._subject, incidents.c.kind == IncidentKind.DISK_LOW.value)
-        return bool(connection.scalar(select(exists().where(*low))))
 
     async def keep(self) -> None:
         """Look until this is cancelled. Of several servers each does, since another one may send the notices."""
@@ -86,15 +79,6 @@ class DiskWatch:
             except StoreError as error:
                 log.debug("the disk is noted later", why=error.code)
             await asyncio.sleep(DISK_EVERY_MS / 1000)
-
-
-def close_of_gone_servers(connection: Connection, at_ms: int) -> int:
-    """Close what was noted of the disks of servers whose rows were deleted. Return how many there were."""
-    is_open = (incidents.c.closed_at_ms.is_(None), incidents.c.kind == IncidentKind.DISK_LOW.value)
-    noted = connection.scalars(select(incidents.c.subject).where(text(LIVE), *is_open)).all()
-    known = {f"{_OF_ONE}{name.partition('/')[0]}" for name in connection.scalars(select(nodes.c.name))}
-    gone = {subject for subject in noted if subject.startswith(_OF_ONE)} - known
-    return close_incidents(connection, gone, _KINDS, at_ms, is_well=False)
 
 
 def free_part(directory: Path) -> float | None:

@@ -11,6 +11,7 @@ from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 from shoal.language.refusals import refusal_words
 from shoal.messages.send_guards import BY_MODEL
+from shoal.notices.machine_incidents import OF_MACHINES
 from shoal.notices.notice_rows import Claim, NoticePart
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Message
@@ -18,6 +19,8 @@ from shoal.orders.order_status import OF_THE_RULES, sentence_of
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.xianyu.site_pages import MESSAGES_URL, PAGE_OF_ORDER, SITE_URL
 
+_HOURS_SHOWN: Final = 48
+"""From so many hours on a difference of clocks is shown in days."""
 MOST_LINES: Final = 20
 """How many incidents a digest names."""
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
@@ -77,7 +80,7 @@ def part_title(part: NoticePart, language: Language) -> str:
     """Return one line: what happened, that it still lasts, or that it is over."""
     if part.phase is Phase.END and knows(key := f"incident.over.{part.kind.value}"):
         if _is_of_one_server(part.kind, part.facts):
-            return translate("incident.over.disk_low_of", language, server=part.facts["server"])
+            return translate(f"incident.over.{part.kind.value}_of", language, server=part.facts["server"])
         return translate(key, language, shop=part.shop)
     title = title_of(part.kind, part.detail, {**part.facts, "shop": part.shop}, language)
     if part.phase is Phase.REMINDER:
@@ -90,9 +93,11 @@ def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language
     facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
     if kind is IncidentKind.WANTS_PERSON and detail == BY_MODEL:
         return translate("incident.title.wants_person_model", language, **facts)
+    reason = _clock_reason(detail, facts, language) if kind is IncidentKind.CLOCK_WRONG else None
+    params = {**facts, "reason": reason or _reason(kind, detail, language)}
     if _is_of_one_server(kind, facts):
-        return translate("incident.title.disk_low_of", language, **facts)
-    return translate(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
+        return translate(f"incident.title.{kind.value}_of", language, **params)
+    return translate(f"incident.title.{kind.value}", language, **params)
 
 
 def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language: Language) -> str:
@@ -144,8 +149,8 @@ def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
 
 
 def _is_of_one_server(kind: IncidentKind, facts: Mapping[str, object]) -> bool:
-    """Return whether it is about the disk of one of several servers, which is named."""
-    return kind is IncidentKind.DISK_LOW and bool(facts.get("server"))
+    """Return whether it is about the machine of one of several servers, which is named."""
+    return kind in OF_MACHINES and bool(facts.get("server"))
 
 
 def _is_over(part: NoticePart) -> bool:
@@ -164,6 +169,13 @@ def _course(part: NoticePart, language: Language) -> str:
     parts = [translate("incident.lasted", language, minutes=minutes)]
     parts += [translate("incident.times", language, count=part.count)] if part.count > 1 else []
     return "\n".join(parts)
+
+
+def _clock_reason(detail: str, facts: Mapping[str, object], language: Language) -> str:
+    """Return by how much a clock is wrong."""
+    hours = int(str(facts.get("hours") or 0))
+    unit, n = ("days", round(hours / 24)) if hours >= _HOURS_SHOWN else ("hours", max(1, hours))
+    return translate(f"incident.clock.{detail}", language, amount=translate(f"incident.clock.{unit}", language, n=n))
 
 
 def _reason(kind: IncidentKind, detail: str, language: Language) -> str:

@@ -22,6 +22,7 @@ from shoal.network.outbound import Outbound
 from shoal.notices.apprise_process import AppriseProcess
 from shoal.notices.channel_transport import ChannelTransport
 from shoal.notices.channels import ChannelStore
+from shoal.notices.clock_watch import ClockWatch
 from shoal.notices.disk_watch import DiskWatch
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.notice_loop import NoticeLoop
@@ -97,7 +98,7 @@ async def open_notices(
     owns = partial(storage.duties.owns, Duty.NOTICES)
     loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     end = storage.duties.keep(Duty.NOTICES, loop.serve)
-    own_disk = _watching_disk(storage, settings)
+    own_machine = _watching_machine(storage, settings)
     try:
         async with open_webhooks(database, vault, outbound, authorization, storage.duties, settled) as webhooks:
             yield NoticeComponents(
@@ -110,18 +111,22 @@ async def open_notices(
                 webhooks=webhooks,
             )
     finally:
-        if own_disk is not None:
-            own_disk.cancel()
-            await asyncio.gather(own_disk, return_exceptions=True)
+        for task in own_machine:
+            task.cancel()
+        await asyncio.gather(*own_machine, return_exceptions=True)
         await end()
         await push.close()
         await apprise.close()
         await proxy.close()
 
 
-def _watching_disk(storage: Opened, settings: Settings) -> asyncio.Task[None] | None:
-    """Watch the disk, if that is for this process to do."""
-    if storage.disk_of is None:
-        return None
-    watch = DiskWatch(storage.database, settings.data_dir, server=storage.disk_of)
-    return asyncio.create_task(watch.keep(), name="disk watch")
+def _watching_machine(storage: Opened, settings: Settings) -> list[asyncio.Task[None]]:
+    """Watch the disk and the clock, if that is for this process to do."""
+    if (server := storage.disk_of) is None:
+        return []
+    disk = DiskWatch(storage.database, settings.data_dir, server=server)
+    clock = ClockWatch(storage.database, server=server)
+    return [
+        asyncio.create_task(disk.keep(), name="disk watch"),
+        asyncio.create_task(clock.keep(), name="clock watch"),
+    ]

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import re
 import ssl
-import time
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
+from shoal.clock import now_ms
 from shoal.network.outbound import GuardedConnector, Outbound
 from shoal.notices.push_key import PushKey
 from shoal.notices.push_subscription import is_push_service, packed
@@ -118,7 +118,7 @@ def encrypted(
     place = urlsplit(fields["endpoint"])
     claims = {
         "aud": f"https://{place.netloc}",
-        "exp": int(time.time()) + _TOKEN_SECONDS,
+        "exp": now_ms() // 1000 + _TOKEN_SECONDS,
         "sub": contact_of(fields.get("site", "")),
     }
     headers: dict[str, str] = {

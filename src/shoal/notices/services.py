@@ -10,13 +10,13 @@ import base64
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
+from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.notices.apprise_wire import POST
 from shoal.notices.push_subscription import check_subscription
@@ -175,7 +175,7 @@ def _posted(url: str, body: Mapping[str, Any]) -> Address:
 def _dingtalk(fields: Fields, message: Message) -> Address:
     query = {"access_token": fields["token"]}
     if secret := fields.get("secret"):
-        moment = str(int(time.time() * 1000))  # a signature is refused after an hour
+        moment = str(now_ms())  # a signature is refused after an hour
         query |= {"timestamp": moment, "sign": _signature(secret, f"{moment}\n{secret}")}
     body = {"msgtype": "text", "text": {"content": f"{message.title}\n{message.body}"}}
     return _posted(f"https://oapi.dingtalk.com/robot/send?{urlencode(query)}", body)
@@ -187,7 +187,7 @@ def _feishu(host: str) -> Callable[[Fields, Message], Address]:
     def address(fields: Fields, message: Message) -> Address:
         body: Address = {"msg_type": "text", "content": {"text": f"{message.title}\n{message.body}"}}
         if secret := fields.get("secret"):
-            moment = str(int(time.time()))
+            moment = str(now_ms() // 1000)
             body |= {"timestamp": moment, "sign": _signature(f"{moment}\n{secret}", "")}
         return _posted(f"https://{host}/open-apis/bot/v2/hook/{fields['token']}", body)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from shoal.clock import now_ms
-from shoal.concurrency.small_event import SmallEvent
 from shoal.messages.task_drain import begin
 from shoal.orders.delivery_store import DeliveryStore
 
@@ -27,7 +26,7 @@ class DueTimes:
         self._account_id = account_id
         self._nearest: int | None = None
         self._is_waiting = False
-        self._changed = SmallEvent()
+        self._changed = asyncio.Event()
 
     def note(self, due_at_ms: int) -> None:
         """Wake then, if nothing else is due earlier."""

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import structlog
 
-from shoal.concurrency.small_event import SmallEvent
 from shoal.errors import StoreError
 from shoal.messages.task_drain import begin
 from shoal.orders.order_records import Order
@@ -49,7 +48,7 @@ class GroupPrices:
         self._account_id = account_id
         self._waits: dict[str, _Wait] = {}
         self._is_looking = False
-        self._changed = SmallEvent()
+        self._changed = asyncio.Event()
 
     def forget(self, order_id: str) -> None:
         """Follow an order from the beginning again if it still waits: its completion has just been settled."""

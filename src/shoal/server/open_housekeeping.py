@@ -24,8 +24,8 @@ from shoal.messages.picture_files import PictureFiles
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.messages.word_indexer import WordIndexer
-from shoal.notices.disk_watch import close_of_gone_servers
 from shoal.notices.incident_history import IncidentHistory
+from shoal.notices.machine_incidents import close_of_gone_servers
 from shoal.orders.order_store import OrderStore
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
@@ -39,6 +39,7 @@ from shoal.storage.db_manager import ANSWERS_SECRET, own_secret
 from shoal.storage.idempotency_keys import IdempotencyKeys
 from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.shared_keys import SharedIdempotencyKeys
+from shoal.xianyu.browser import chrome
 
 
 class Housekeeping(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ async def open_housekeeping(
             incidents=IncidentHistory(database),
             old_runs=OldRuns(database),
             checked=database.checked,
+            ask_time=partial(_ask_time, manager, connections),
             delete_old_nodes=None if storage.node is None else partial(database.write, _delete_old_nodes),
         )
         duties = storage.duties
@@ -114,6 +116,13 @@ async def open_housekeeping(
             key_rotation=key_rotation,
             backups=backups,
         )
+
+
+async def _ask_time(manager: CookieManager, connections: Connections) -> None:
+    """Ask the site for its time as a visitor. A server with shops that are on hears it from their answers."""
+    if not any(account.enabled for account in manager.accounts.values()):
+        deps = connections.deps
+        await deps.site_time.ask(deps.session, deps.settings.site_mtop_url, chrome(deps.settings.chrome_version))
 
 
 async def _naming_pictures(manager: CookieManager, order_store: OrderStore) -> tuple[Iterable[Account], Iterable[str]]:

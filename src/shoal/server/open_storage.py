@@ -30,6 +30,7 @@ from shoal.storage.data_directory import KEY_FILE, LOCK_FILE, is_worker
 from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.engines import database_url, is_sqlite
+from shoal.storage.last_sure_time import take_up_time
 from shoal.storage.vault import Vault
 
 ITSELF: Final = "server"
@@ -105,6 +106,7 @@ async def open_storage(settings: Settings, *, stays_drained: bool = False) -> As
         closing.later("security log", audit_log.close)
         audit_log.start()
         try:
+            await take_up_time(database)
             await database.remember_site(site_of(settings))
             vault = await _open_vault(database, settings, audit_log, lease)
             several_nodes = settings.node is not None and not database.is_sqlite

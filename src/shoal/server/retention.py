@@ -11,6 +11,7 @@ import structlog
 from shoal.accounts.store import AccountStore
 from shoal.assistant.old_runs import OldRuns
 from shoal.auth.audit_log import AuditLog
+from shoal.clock import Witness, present_clock
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.config import Settings
 from shoal.errors import StoreError
@@ -24,6 +25,8 @@ log = structlog.get_logger("shoal.retention")
 FIRST_AFTER_SECONDS = 300.0
 """The first run waits, so that it does not slow down the start of the server."""
 EVERY_SECONDS = 86_400.0
+AGAIN_SECONDS = 600.0
+"""How soon it is tried again when nothing was deleted because the machine's clock may be wrong."""
 _DAY_MS = 86_400_000
 
 
@@ -31,7 +34,7 @@ class Retention:
     """Deletes old rows of the store, messages, runs of models, pictures, the audit log, incidents, answers to keyed
     requests, and nodes that are gone.
 
-    Owns one task, from ``start`` to ``close``.
+    Nothing is deleted while something contradicts the machine's clock. Owns one task, from ``start`` to ``close``.
     The first run waits until the store is ``checked``, however long that takes: nothing is written before.
     """
 
@@ -48,10 +51,13 @@ class Retention:
         old_runs: OldRuns,
         checked: Callable[[], Awaitable[None]],
         delete_old_nodes: Callable[[], Awaitable[int]] | None = None,
+        ask_time: Callable[[], Awaitable[None]] | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
         every_seconds: float = EVERY_SECONDS,
+        again_seconds: float = AGAIN_SECONDS,
     ) -> None:
+        """``ask_time``: asks the site for its time, if no shop is on that will do so."""
         self._store = store
         self._message_log = message_log
         self._idempotency_keys = idempotency_keys
@@ -62,9 +68,11 @@ class Retention:
         self._old_runs = old_runs
         self._checked = checked
         self._delete_old_nodes = delete_old_nodes
+        self._ask_time = ask_time
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
         self._every_seconds = every_seconds
+        self._again_seconds = again_seconds
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -84,14 +92,22 @@ class Retention:
         with suppress(StoreError):  # a damaged store ends the server
             await self._checked()
         while True:
+            is_done = True
             try:
-                await self.prune()
+                is_done = await self.prune()
             except Exception:  # a defect here must not end the retention of later days
                 log.exception("pruning met a defect")
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(self._every_seconds if is_done else self._again_seconds)
 
-    async def prune(self) -> None:
-        """Delete old rows now. A failure of the store is logged, and tried again the next day."""
+    async def prune(self) -> bool:
+        """Delete old rows now; ``False``: nothing, because the time is not sure. A failure of the store is logged, and
+        tried again the next day."""
+        clock = present_clock()
+        if not clock.is_sure and clock.witness is not Witness.SITE and self._ask_time is not None:
+            await self._ask_time()
+        if not clock.is_sure:
+            log.warning("nothing is deleted: the machine's clock may be wrong", ahead_seconds=clock.skew_ms // 1000)
+            return False
         now, settings = self._now_ms(), self._settings
         await self._log_pruned("changes", self._prune_changes(now))
         messages_before_ms = now - settings.message_days * _DAY_MS
@@ -104,6 +120,7 @@ class Retention:
         await self._log_pruned("pictures", self._pictures.sweep(now / 1000))
         if self._delete_old_nodes is not None:
             await self._log_pruned("nodes", self._delete_old_nodes())
+        return True
 
     async def _prune_changes(self, now: int) -> int:
         settings = self._settings

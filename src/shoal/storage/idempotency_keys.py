@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 
-from shoal.clock import now_ms
+from shoal.clock import now_ms, present_clock
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.storage.database import Database
 from shoal.storage.history_tables import ops
@@ -136,7 +136,7 @@ class IdempotencyKeys:
 
         Raises ``InvalidInput`` (``idempotency_mismatch``) when the key belongs to another request.
         """
-        now = self._now_ms()
+        now, may_expire = self._now_ms(), present_clock().is_sure
         row = {
             "op_id": op_id,
             "actor": request.actor,
@@ -151,7 +151,7 @@ class IdempotencyKeys:
 
         def job(connection: Connection) -> Reservation:
             found = _find(connection, row)
-            if found is not None and found.expires_at_ms <= now:
+            if found is not None and may_expire and found.expires_at_ms <= now:
                 released = {"idem_key": None, "status": None, "answer": None, "request_hash": "", "reserved_by": None}
                 connection.execute(update(ops).where(ops.c.op_id == found.op_id).values(**released))
                 found = None

@@ -54,6 +54,9 @@ class IncidentKind(StrEnum):
     """The subject is the server."""
     BACKUP_FAILED = "backup_failed"
     """The subject is the server."""
+    CLOCK_WRONG = "clock_wrong"
+    """The machine's clock differs by more than an hour from the site's, or from what is stored. The subject is the
+    server."""
     CHANNEL_ENDED = "channel_ended"
     """A browser takes no notices any more. The subject is the channel."""
     WEBHOOK_OFF = "webhook_off"
@@ -109,6 +112,7 @@ POLICIES: Final = {
     ),
     IncidentKind.DISK_LOW: Policy(level=Level.URGENT, end_hold_ms=10 * _MINUTE_MS, heals=True),
     IncidentKind.BACKUP_FAILED: Policy(level=Level.WARNING),
+    IncidentKind.CLOCK_WRONG: Policy(level=Level.WARNING, hold_ms=_MINUTE_MS, end_hold_ms=5 * _MINUTE_MS, heals=True),
     IncidentKind.CHANNEL_ENDED: Policy(level=Level.WARNING),
     IncidentKind.WEBHOOK_OFF: Policy(level=Level.WARNING),
     IncidentKind.DAY: Policy(level=Level.INFO, is_event=True, is_asked_for=True),

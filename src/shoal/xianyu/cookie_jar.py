@@ -7,11 +7,12 @@ is what jars of older versions hold; any other has its domain and path in the ke
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from shoal.clock import now_ms
 from shoal.xianyu.cookie_string import SITE_DOMAIN, is_pair
 
 GATEWAY, PASSPORT = f"h5api.m.{SITE_DOMAIN}", f"passport.{SITE_DOMAIN}"
@@ -109,4 +110,4 @@ def _is_deleted(attributes: Mapping[str, str]) -> bool:
         expires = parsedate_to_datetime(attributes.get("expires", "").replace("-", " "))
     except (ValueError, TypeError):
         return False
-    return expires.replace(tzinfo=expires.tzinfo or UTC) <= datetime.now(UTC)
+    return expires.replace(tzinfo=expires.tzinfo or UTC).timestamp() * 1000 <= now_ms()

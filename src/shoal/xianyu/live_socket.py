@@ -7,13 +7,13 @@ push to a bounded queue. Anything else is dropped and never answered.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
 
-from shoal.concurrency.small_event import SmallEvent
 from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.browser import Browser
@@ -21,6 +21,7 @@ from shoal.xianyu.frames import Frame
 from shoal.xianyu.handshake import open_socket
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
 from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.site_time import note_site
 from shoal.xianyu.socket_errors import (
     GateClosed,
     ReplyTimeout,
@@ -130,9 +131,9 @@ class LiveSocket:
         self._cutting: asyncio.Task[None] | None = None
         self._ending: Callable[[], ShoalError] | None = None
         self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
-        self._pushes: list[tuple[int, Frame]] = []
+        self._pushes: deque[tuple[int, Frame]] = deque()
         self._waiting_bytes = 0
-        self._arrived = SmallEvent()
+        self._arrived = asyncio.Event()
         self._is_taking = False
         self._listener: Callable[[Frame], None] | None = None
 
@@ -187,11 +188,13 @@ class LiveSocket:
             raise self._refused(reply, "register_refused")
         headers, body = frames.headers_of(reply), frames.body_of(reply)
         timestamp = body.get("timestamp")
-        return Registration(
+        registration = Registration(
             session_id=text_of(headers.get("sid")),
             user_id=strip_address(text_of(headers.get("reg-uid"))),
             server_time_ms=timestamp if isinstance(timestamp, int) else 0,
         )
+        note_site(registration.server_time_ms)
+        return registration
 
     async def request(self, frame: Frame, timeout_seconds: float = 10.0) -> Frame:
         """Send a frame and return the reply with the same mid, whatever its code.
@@ -264,7 +267,7 @@ class LiveSocket:
         """
         while True:
             while self._pushes:
-                size, push = self._pushes.pop(0)
+                size, push = self._pushes.popleft()
                 self._waiting_bytes -= size
                 self._is_taking = True
                 yield push

@@ -12,15 +12,10 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import structlog
 
-from shoal.clock import SiteClock, now_ms, steady_ms
+from shoal.clock import machine_ms, present_clock, steady_ms
 from shoal.xianyu.browser import Browser
 
 log = structlog.get_logger("shoal.site_time")
-
-TOLERANCE_MS: Final = 60_000
-"""Clocks that differ by less count as equal: the site gives whole seconds, and its answer takes time."""
-MOST_OFF_MS: Final = 366 * 24 * 3600_000
-"""A larger difference is not believed: the site's certificate would not be valid at such a time."""
 
 _HOME_CALL: Final = "mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"
 _ASK_SECONDS: Final = 10.0
@@ -43,38 +38,23 @@ class SiteTime:
     """The time at the site, from the ``Date`` of its answers. A machine's clock that is about right is used itself."""
 
     def __init__(self) -> None:
-        self._clock: SiteClock | None = None
-        self._wall_less_steady_ms = 0
         self._asking: WeakKeyDictionary[aiohttp.ClientSession, _Asking] = WeakKeyDictionary()
         """Each session asks for itself: one account's proxy may be dead or silent, and another one's works."""
 
     def now_ms(self) -> int:
         """Return the site's time in milliseconds since 1970; the machine's until an answer has brought another."""
-        return now_ms() if self._clock is None else self._clock.now_ms()
+        return machine_ms() + self.ahead_ms
 
     @property
     def ahead_ms(self) -> int:
         """Return how far the site's clock is ahead of the machine's; 0 when about equal, or not known."""
-        ahead_ms = self.now_ms() - now_ms()
-        return ahead_ms if abs(ahead_ms) > TOLERANCE_MS else 0
+        return present_clock().site_ahead_ms
 
     def note_answer(self, headers: Mapping[str, str]) -> None:
         """Compare the clocks by an answer of the site. One that was kept on its way (``Age``) says nothing."""
         at_ms = None if "Age" in headers else _moment_ms(headers.get("Date", ""))
-        if at_ms is None:
-            return
-        wall_ms = now_ms()
-        if abs(at_ms - wall_ms) > MOST_OFF_MS:
-            log.warning("the site's time is not believed", site_ms=at_ms, machine_ms=wall_ms)
-            at_ms = wall_ms
-        was_off = self.ahead_ms != 0
-        if abs(at_ms - wall_ms) <= TOLERANCE_MS:
-            self._clock = SiteClock(wall_ms)
-        elif self._clock is None or abs(at_ms - self.now_ms()) > TOLERANCE_MS:
-            self._clock = SiteClock(at_ms)
-        self._wall_less_steady_ms = wall_ms - steady_ms()
-        if self.ahead_ms and not was_off:
-            log.warning("the machine's clock is wrong", ahead_seconds=-self.ahead_ms // 1000)
+        if at_ms is not None:
+            note_site(at_ms)
 
     async def ask(self, session: aiohttp.ClientSession, base_url: str, browser: Browser) -> None:
         """Ask the site for its time before a call that needs it, unless it is known: as a visitor without a login.
@@ -82,11 +62,11 @@ class SiteTime:
         It is asked again after the machine's clock was set. Without an answer the machine's time is used, and this
         session does not ask again for a minute.
         """
-        if self._is_known():
+        if present_clock().is_known_since_set:
             return
         asking = self._asking.setdefault(session, _Asking())
         async with asking.turn:
-            if self._is_known() or not asking.is_due:
+            if present_clock().is_known_since_set or not asking.is_due:
                 return
             asking.last_steady_ms = steady_ms()
             try:
@@ -100,9 +80,14 @@ class SiteTime:
             except (aiohttp.ClientError, OSError) as failure:
                 log.info("the site's time is not known", why=type(failure).__name__)
 
-    def _is_known(self) -> bool:
-        set_by_ms = now_ms() - steady_ms() - self._wall_less_steady_ms
-        return self._clock is not None and abs(set_by_ms) <= TOLERANCE_MS
+
+def note_site(at_ms: int) -> None:
+    """Take the time that the site tells; a moment that is none changes nothing."""
+    clock = present_clock()
+    was_off = clock.site_ahead_ms != 0
+    clock.note_site(at_ms)
+    if clock.site_ahead_ms and not was_off:
+        log.warning("the machine's clock is wrong", ahead_seconds=-clock.site_ahead_ms // 1000)
 
 
 def _moment_ms(date: str) -> int | None:

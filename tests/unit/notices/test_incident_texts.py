@@ -31,6 +31,7 @@ DETAILS = {
     IncidentKind.PARKED: "risk_control", IncidentKind.RETRYING: "socket_closed",
     IncidentKind.CRASH_LOOP: "reply_timeout", IncidentKind.ORDER_PROBLEM: "paid_without_card",
     IncidentKind.WEBHOOK_OFF: "down", IncidentKind.MODEL_BUDGET: "money", IncidentKind.MODEL_RESTING: "not_json",
+    IncidentKind.CLOCK_WRONG: "behind_of_data",
 }  # fmt: skip
 
 

@@ -12,39 +12,41 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sandboxed import Machine
-from shoal.clock import now_ms
+from shoal.clock import machine_ms
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.site_session import open_site_session
-from shoal.xianyu.site_time import MOST_OFF_MS, TOLERANCE_MS, SiteTime
+from shoal.xianyu.site_time import SiteTime
 
 HOUR_MS = 3600_000
 SECOND_MS = 1_000
+TOLERANCE_MS = 60 * SECOND_MS
+YEAR_MS = 366 * 24 * HOUR_MS
 
 
 def answered(at_ms: int) -> dict[str, str]:
     return {"Date": formatdate(at_ms / 1000, usegmt=True)}
 
 
-@pytest.mark.parametrize("off_ms", [-30 * HOUR_MS, -2 * TOLERANCE_MS, 2 * TOLERANCE_MS, 30 * HOUR_MS])
+@pytest.mark.parametrize("off_ms", [-YEAR_MS, -30 * HOUR_MS, -2 * TOLERANCE_MS, 2 * TOLERANCE_MS, YEAR_MS])
 def test_a_clock_that_is_wrong_is_left_for_the_sites(off_ms: int) -> None:
     site_time = SiteTime()
-    site_time.note_answer(answered(now_ms() + off_ms))
-    assert abs(site_time.now_ms() - now_ms() - off_ms) < 30 * SECOND_MS
+    site_time.note_answer(answered(machine_ms() + off_ms))
+    assert abs(site_time.now_ms() - machine_ms() - off_ms) < 30 * SECOND_MS
     assert abs(site_time.ahead_ms - off_ms) < 30 * SECOND_MS
 
 
-@pytest.mark.parametrize("off_ms", [-30 * SECOND_MS, 0, 30 * SECOND_MS, MOST_OFF_MS + HOUR_MS, -MOST_OFF_MS - HOUR_MS])
-def test_a_clock_that_is_about_right_is_kept_and_an_impossible_time_is_not_believed(off_ms: int) -> None:
+@pytest.mark.parametrize("off_ms", [-30 * SECOND_MS, 0, 30 * SECOND_MS])
+def test_a_clock_that_is_about_right_is_kept(off_ms: int) -> None:
     site_time = SiteTime()
-    site_time.note_answer(answered(now_ms() + off_ms))
-    assert abs(site_time.now_ms() - now_ms()) < 10 * SECOND_MS
+    site_time.note_answer(answered(machine_ms() + off_ms))
+    assert abs(site_time.now_ms() - machine_ms()) < 10 * SECOND_MS
     assert site_time.ahead_ms == 0
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "tomorrow"}, {**answered(0), "Age": "7200"}, {"Date": "9" * 400}])
 def test_an_answer_that_tells_no_time_changes_nothing(headers: dict[str, str]) -> None:
     site_time = SiteTime()
-    site_time.note_answer(answered(now_ms() + 5 * HOUR_MS))
+    site_time.note_answer(answered(machine_ms() + 5 * HOUR_MS))
     site_time.note_answer(headers)
     assert site_time.ahead_ms > 4 * HOUR_MS
 
@@ -53,9 +55,9 @@ def test_the_sites_time_goes_on_when_the_machines_clock_is_set_right(monkeypatch
     machine = Machine(monkeypatch)
     machine.shown_ahead_ms = -5 * HOUR_MS
     site_time = SiteTime()
-    site_time.note_answer(answered(now_ms() + 5 * HOUR_MS))
+    site_time.note_answer(answered(machine_ms() + 5 * HOUR_MS))
     machine.shown_ahead_ms = 0
-    assert abs(site_time.now_ms() - now_ms()) < 30 * SECOND_MS
+    assert abs(site_time.now_ms() - machine_ms()) < 30 * SECOND_MS
     assert site_time.ahead_ms == 0
 
 
@@ -74,7 +76,7 @@ class Site:
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(request)
-        return web.json_response({"ret": ["FAIL_SYS_TOKEN_EMPTY::x"]}, headers=answered(now_ms() + self.ahead_ms))
+        return web.json_response({"ret": ["FAIL_SYS_TOKEN_EMPTY::x"]}, headers=answered(machine_ms() + self.ahead_ms))
 
     async def say_nothing(self, _: web.Request) -> web.Response:
         self.heard_in_silence.set()

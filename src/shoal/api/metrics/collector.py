@@ -20,6 +20,7 @@ from shoal.api.metrics.stored_figures import StoredFigures
 from shoal.api.server import Server
 from shoal.assistant.model_calls import ANSWERED, WhyFailed
 from shoal.assistant.rail_facts import Rail
+from shoal.clock import present_clock
 from shoal.connection.push_counts import PushKind
 from shoal.goods.goods import GoodsKind
 from shoal.messages.decisions import Decision
@@ -69,6 +70,10 @@ class ServerCollector(Collector):
             "event_loop_lag_seconds", "How late the event loop is; looked at once a second.", self._lag.seconds
         )
         yield gauge("streams", "Open console pages and event streams.", server.live_streams.open)
+        clock = present_clock()
+        if clock.witness is not None:
+            description = "How far the machine's clock is ahead of the site's time, or of the last known moment."
+            yield gauge("clock_skew_seconds", description, clock.skew_ms / 1000)
         if self.disk_free is not None:
             yield gauge("disk_free_bytes", "Free space on the disk of the data directory.", self.disk_free)
 

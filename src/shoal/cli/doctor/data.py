@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refusal, warning
 from shoal.cli.doctor.postgresql import not_let_in, sentence_of
-from shoal.clock import now_ms
+from shoal.clock import WRONG_MS, now_ms
 from shoal.cluster.clock_offset import MOST_MS, WARNED_MS, certainly_ahead
 from shoal.cluster.node_rows import database_now, other_nodes
 from shoal.config import Settings
@@ -27,6 +27,7 @@ from shoal.server.open_storage import key_of, site_of
 from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE, MARKER_FILE
 from shoal.storage.engines import database_url, is_sqlite, open_engine
+from shoal.storage.last_sure_time import AWAY_MS, stored_moment_ms
 from shoal.storage.migrations import is_newest, newest
 from shoal.storage.migrations.marks import check_unmarked
 from shoal.storage.postgresql_fitness import check_fitness
@@ -133,6 +134,8 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
         found.findings.append(refusal(Look.BOUND_SITE, ConfigError("startup.other_site", bound=bound, site=site)))
     if settings.node:
         found.servers = [(one.name, one.address) for one in other_nodes(connection, settings.node)]
+    if (clock := _clock_since(stored_moment_ms(connection))) is not None:
+        found.findings.append(clock)
     found.accounts = connection.scalar(select(func.count()).where(accounts.c.enabled, ~accounts.c.deleted)) or 0
     _look_at_key(connection, settings, found)
 
@@ -148,6 +151,14 @@ def _clock(connection: Connection) -> Finding:
     if abs(ahead_ms) > WARNED_MS:
         return warning(Look.DATABASE_CLOCK, "database_clock_wrong", seconds=seconds)
     return fine(Look.DATABASE_CLOCK, "database_clock")
+
+
+def _clock_since(stored_ms: int) -> Finding | None:
+    """Compare this machine's clock with the last moment of which the server was sure. It may have been off since."""
+    ahead_ms = now_ms() - stored_ms if stored_ms else 0
+    if -WRONG_MS <= ahead_ms <= AWAY_MS:
+        return None
+    return (failure if ahead_ms < 0 else warning)(Look.CLOCK, "clock_since", seconds=round(ahead_ms / 1000))
 
 
 def _soundness(connection: Connection) -> Finding:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from shoal.clock import WRONG_MS, machine_ms, present_clock
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.cluster.turns import Turn
 from shoal.concurrency.child_process import child_environment
@@ -122,11 +122,14 @@ class BackupSchedule:
         return msgspec.json.decode(known, type=Last) if known else Last()
 
     def due_at_ms(self, last: Last) -> int:
-        """Return when the next one is due: at its hour after the last good one, or a while after a failure."""
+        """Return when the next one is due: at its hour after the last good one, or a while after a failure.
+
+        Now (0), when a clock that was ahead made the last one: it would put the next off for as long.
+        """
+        if not last.at_ms + last.failed_at_ms or max(last.at_ms, last.failed_at_ms) > self._now_ms() + WRONG_MS:
+            return 0
         if last.failed_at_ms:
             return last.failed_at_ms + _AGAIN_MS
-        if not last.at_ms:
-            return 0
         made = datetime.fromtimestamp(last.at_ms / 1000).astimezone()
         due = made.replace(hour=self._settings.backup_hour, minute=0, second=0, microsecond=0)
         return round((due if due > made else due + timedelta(days=1)).timestamp() * 1000)
@@ -162,11 +165,13 @@ class BackupSchedule:
             if done.path:
                 last = Last(at_ms=done.made_at_ms, path=done.path, bytes=done.bytes, rows=done.rows, node=self._node)
                 log.info("backup made", path=done.path, bytes=done.bytes, rows=done.rows)
-                await asyncio.to_thread(self._delete_old, done.store)
+                if present_clock().is_sure:
+                    await asyncio.to_thread(self._delete_old, done.store)
             else:
                 last = msgspec.structs.replace(before, failed_at_ms=now, code=done.code, why=done.why)
                 log.error("backup failed", code=done.code, why=done.why)
-            if (await self.last()).at_ms <= last.at_ms:  # else another server made a newer one in the meantime
+            noted_ms = (await self.last()).at_ms
+            if noted_ms <= last.at_ms or noted_ms > now + WRONG_MS:  # else another server made a newer one
                 await self._database.replace_fact(LAST_BACKUP, msgspec.json.encode(last).decode())
             await note_backup(self._database, is_well=bool(done.path), at_ms=now)
             return last
@@ -215,7 +220,7 @@ class BackupSchedule:
             secret_key=settings.secret_key.get_secret_value() if settings.secret_key else "",
             target=str(settings.backup_dir),
             public_key=settings.backup_key,
-            ahead_ms=self._now_ms() - time.time_ns() // 1_000_000,
+            ahead_ms=self._now_ms() - machine_ms(),
         )
         try:
             child = await asyncio.create_subprocess_exec(
