@@ -9,7 +9,10 @@ MODULES := web/node_modules/.package-lock.json
 CONSOLE := src/shoal/console/static/index.html
 HELP := src/shoal/console/help_site/script-hashes.txt
 DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs -type f)
-WEB := $(shell find web -type f -not -path 'web/node_modules/*')
+WEB := $(shell find web -type f -not -path 'web/node_modules/*' -not -name schema.d.ts)
+# The types of the API for the console, made from the routes.
+SCHEMA := web/src/common/schema.d.ts
+ROUTES := $(shell find src/shoal/api src/shoal/accounts -name '*.py')
 NPM := $(BIN)/python hatch_build.py
 # More workers than two cores: half of the tests' time is waiting for processes, disks and pages.
 WORKERS ?= 7
@@ -17,11 +20,26 @@ QUICK_WORKERS ?= 4
 
 WHOLE := .pytest_cache/whole
 
+GENERATED := settings_table shop_file_schema console_settings api_table commands_table cli_pages
+
 CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint lint-python types unit console-tests pytest console docs console-types screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
+# Two makes in one checkout wait for each other: what ends by itself as a whole, all else while it builds. The lock is not
+# inherited by what they start. Without flock (macOS) nothing waits.
+WAIT := $(if $(shell command -v flock),flock --nonblock .make.lock true || echo "Waiting for another make ..." >&2; flock --close .make.lock)
+ENDING := test checks quick lint lint-python types unit console-tests pytest console docs generated
+GOALS := $(or $(MAKECMDGOALS),demo)
+ifeq ($(LOCKED)$(filter-out $(ENDING),$(GOALS)),)
+.PHONY: $(GOALS)
+$(GOALS): %: waited-for ;
+.PHONY: waited-for
+waited-for:
+	@$(WAIT) $(MAKE) --no-print-directory LOCKED=1 $(GOALS)
+else
+
+.PHONY: demo test checks quick quick-tests quick-types lint lint-python types unit console-tests pytest console docs generated screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -47,7 +65,7 @@ quick-tests:
 quick-types:
 	$(BIN)/mypy
 
-$(CHECKED): $(WEB) $(MODULES)
+$(CHECKED): $(WEB) $(MODULES) $(SCHEMA)
 	@$(NPM) run --silent lint
 	@$(NPM) run --silent types
 	@$(NPM) run --silent test
@@ -62,7 +80,7 @@ lint-python: $(READY)
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check_sentences.py
 
-types: $(READY) $(MODULES)
+types: $(READY) $(MODULES) $(SCHEMA)
 	$(BIN)/mypy
 	@$(NPM) run --silent types
 
@@ -79,27 +97,40 @@ console: $(CONSOLE)
 
 # The web console, built into the package. Node comes from PyPI if this machine has none.
 $(MODULES): web/package-lock.json | $(READY)
-	@echo "Installing web/node_modules ..." >&2
-	@$(NPM) ci --silent
-	@touch $(MODULES)
-
 $(CONSOLE): $(WEB) $(MODULES) | $(READY)
-	@echo "Building the console ..." >&2
-	@$(NPM) run --silent build -- --logLevel warn
+$(SCHEMA): $(ROUTES) $(MODULES) | $(READY)
 
 docs: $(HELP)
 
 # The help, built into the package. The build is strict: a broken link fails it.
 $(HELP): $(DOCS) | $(READY)
+
+ifdef LOCKED
+$(MODULES):
+	@echo "Installing web/node_modules ..." >&2
+	@$(NPM) ci --silent
+	@touch $(MODULES)
+
+$(CONSOLE):
+	@echo "Building the console ..." >&2
+	@$(NPM) run --silent build -- --logLevel warn
+
+$(SCHEMA):
+	@$(BIN)/python scripts/openapi_file.py web/node_modules/.openapi.json
+	@$(NPM) exec -- openapi-typescript node_modules/.openapi.json -o src/common/schema.d.ts >/dev/null
+
+$(HELP):
 	@echo "Building the help ..." >&2
 	@$(BIN)/python scripts/build_docs.py
+else
+$(READY) $(MODULES) $(CONSOLE) $(SCHEMA) $(HELP):
+	@$(WAIT) $(MAKE) --no-print-directory LOCKED=1 $@
+endif
 
-# The console's types of the API, generated from the routes.
-console-types: $(READY) $(MODULES)
-	$(BIN)/python scripts/openapi_file.py web/openapi.json
-	@$(NPM) exec --yes --package openapi-typescript@7.13.0 --package typescript@5.9.3 -- \
-		openapi-typescript openapi.json -o src/common/schema.d.ts
-	@rm web/openapi.json
+# All that is made from the code and stays in git: tables of the docs, pages of commands, the schema of the file of shops,
+# the console's rows of settings. A guard of tests/guards says when one is out of date.
+generated: $(READY)
+	@for name in $(GENERATED); do $(BIN)/python scripts/$$name.py || exit 1; done
 
 # Pictures of every page of the demo, light and dark, zh and en, wide and narrow, into .screenshots; and the help's
 # pictures into docs/pictures (only those: scripts/screenshots.py --docs).
@@ -244,12 +275,18 @@ pins:
 	$(BIN)/python scripts/pin_files.py
 
 $(READY): requirements/dev.txt pyproject.toml
+
+ifdef LOCKED
+$(READY):
 	@test -n "$(PYTHON)" || { echo "Shoal needs Python 3.11, 3.12 or 3.13 with venv and pip." >&2; exit 1; }
 	@echo "Installing into $(VENV) ..." >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
+endif
 
 clean:
-	rm -rf $(VENV) .venv-audit web/node_modules src/shoal/console/static src/shoal/console/help_site .screenshots .snapshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-audit web/node_modules $(SCHEMA) .make.lock src/shoal/console/static src/shoal/console/help_site .screenshots .snapshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+
+endif

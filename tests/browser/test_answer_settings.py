@@ -14,7 +14,7 @@ async def test_hours_and_filter_are_tried_before_they_are_saved_and_saved_as_one
     await hours.locator("[name=opening_hours]").fill("1-5 9:00-18:00")
     await hours.locator("[name=handoff_words]").fill("真人")
     await card.locator("[name=filter_patterns]").fill("刷单")
-    await card.locator("[name=price_floor]").fill("20")
+    await card.locator("[name=price_floor_fen]").fill("20")
     await card.locator("[name=try-filter]").fill("帮您刷单，15元")
     await expect(card.locator("[data-test=filter-found]")).to_contain_text("会被拦下：刷单 / 15元")
     assert console.door.account("afu").filter_patterns == "", "nothing is saved yet"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
+from shoal.accounts.shop_settings import SETTINGS
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.assistant import rail_facts
 from shoal.auth.audit_entries import AuditEvent
@@ -49,7 +50,8 @@ def test_every_reason_of_a_held_back_answer_has_words(language: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_field_of_the_history_has_a_name(language: str) -> None:
     of_the_program = {"owner_id", "created_at_ms"}  # they are only in the entry of an added account
-    assert {*SCALAR_FIELDS, "keywords", "items"} - _names("common/texts", "fields", language) == of_the_program
+    named = {*SETTINGS, *_names("common/texts", "fields", language)}
+    assert {*SCALAR_FIELDS, "keywords", "items"} - named == of_the_program
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

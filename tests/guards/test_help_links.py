@@ -20,8 +20,8 @@ ANCHOR = re.compile(r"""\sid=["']?([^"'\s>]+)""")
 TEMPLATE = re.compile(r"^<template>$.*^</template>$", re.DOTALL | re.MULTILINE)
 
 PARTS = {
-    "CellEdit", "FileChoice", "ItemPicker", "ItemSelect", "NewPassword", "Pills", "PlainInput", "QuietFields",
-    "ReplyText", "RuleParts", "RuleSchedule", "ShopPicker", "ShopSelect", "SpecField",
+    "CellEdit", "FileChoice", "ItemPicker", "ItemSelect", "NewPassword", "NumberOfSetting", "Pills", "PlainInput",
+    "QuietFields", "ReplyText", "RuleParts", "RuleSchedule", "ShopPicker", "ShopSelect", "SpecField",
     "SwitchLine",
 }  # fmt: skip
 """Components that are one field of another component: that component has the link, they have none."""
@@ -30,7 +30,7 @@ FIELDS = PARTS | {
     "NInputNumber", "NRadioGroup", "NSelect", "NSlider", "NSwitch", "NTimePicker", "NUpload",
 }  # fmt: skip
 VOID = {"img", "input", "br", "hr"}
-LINKS = {"FieldHelp", "SettingField"}
+LINKS = {"FieldHelp", "SettingRow"}
 """Around a field they link the place that explains it."""
 TITLED = {"Dialog", "ListCard"}
 """With ``help`` they have a link at their title, for all that is in them."""

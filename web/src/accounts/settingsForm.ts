@@ -4,6 +4,7 @@ import { type Account, type ChangeFacts, call, type HistoryRow, type Page, path,
 import { actorName, fieldName, valueText } from '../common/describe'
 import { useDraft } from '../common/drafts'
 import { asTrouble, type Trouble } from '../common/faults'
+import { SETTINGS, type SettingName } from '../common/settings'
 import { useToasts } from '../common/toasts'
 import type { Culprit } from '../common/ui/ConflictNote.vue'
 import { useUnsaved } from '../common/unsaved'
@@ -11,15 +12,17 @@ import { t } from '../i18n'
 import { useChanges } from './changes'
 import { useAccounts } from './store'
 
-const FIELDS = [
-  ...(['name', 'remark', 'timezone'] as const),
-  ...(['pause_duration', 'debounce_seconds', 'buyer_replies_per_hour', 'shop_replies_per_minute'] as const),
-  ...(['replies', 'default_reply_enabled', 'default_reply', 'default_reply_once'] as const),
-  ...(['delivery', 'paid_message', 'free_shipping'] as const),
-  ...(['opening_hours', 'holidays', 'away_reply', 'handoff_words', 'handoff_reply'] as const),
-  ...(['filter_contacts', 'filter_links', 'filter_patterns', 'price_floor_fen'] as const),
-]
-export type SettingName = (typeof FIELDS)[number]
+const ALL = Object.keys(SETTINGS) as SettingName[]
+/** What is saved with the form; the switch of confirmations is saved by itself. */
+const FIELDS = ALL.filter((field) => field !== 'auto_confirm')
+
+/** The rows of a card: those of a group, or those of its numbers or of all others. */
+export const rowsOf = (group: string, numbers?: boolean): SettingName[] =>
+  ALL.filter((field) => {
+    const one = SETTINGS[field]
+    return one.group === group && (numbers === undefined || numbers === (one.kind === 'number'))
+  })
+
 type Settings = Pick<Account['desired'], SettingName>
 
 const settingsOf = (desired: Account['desired']): Settings =>

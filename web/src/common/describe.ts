@@ -9,6 +9,9 @@ export function fieldName(field: string): string {
   return labelOf('fields', field)
 }
 
+/** What a setting of a shop means. */
+export const hintOf = (field: string): string => labelOf('hints', field)
+
 /** What stands for "nothing set" in fields where that means something. */
 const UNSET: Record<string, Key> = {
   debounce_seconds: 'account.serverSetting',

@@ -13,6 +13,7 @@ import { desk } from '../chats/deskTexts'
 import { quick } from '../chats/quickTexts'
 import { conversations, decision } from '../chats/texts'
 import { work } from '../chats/workTexts'
+import { settings } from '../common/settingTexts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
@@ -51,6 +52,8 @@ export const en: Messages = {
   ...login.en,
   ...overview.en,
   ...sharing.en,
+  fields: { ...common.en.fields, ...settings.en.fields },
+  hints: settings.en.hints,
   account: { ...account.en, ...shopSettings.en },
   answersFirst: answersFirst.en,
   firstSteps: firstSteps.en,

@@ -62,6 +62,7 @@ export function labelOf(
     | 'content'
     | 'decision'
     | 'fields'
+    | 'hints'
     | `stock.${'by' | 'why'}`
     | 'webhooks.errors'
     | `model.${'decisions' | 'roles' | 'pageWhy'}`

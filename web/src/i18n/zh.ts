@@ -13,6 +13,7 @@ import { desk } from '../chats/deskTexts'
 import { quick } from '../chats/quickTexts'
 import { conversations, decision } from '../chats/texts'
 import { work } from '../chats/workTexts'
+import { settings } from '../common/settingTexts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
@@ -50,6 +51,8 @@ export const zh = {
   ...login.zh,
   ...overview.zh,
   ...sharing.zh,
+  fields: { ...common.zh.fields, ...settings.zh.fields },
+  hints: settings.zh.hints,
   account: { ...account.zh, ...shopSettings.zh },
   answersFirst: answersFirst.zh,
   firstSteps: firstSteps.zh,
