@@ -15,7 +15,12 @@ LONGEST_OF_CONSOLE = 300
 LONGEST_FUNCTION = 60
 PYTHON = ("src", "tests", "scripts", "benchmarks")
 CONSOLE = ("web/src", "web/public")
-GENERATED = {"web/src/common/schema.d.ts", "web/src/components.d.ts"}
+GENERATED = {
+    "web/src/common/schema.d.ts",
+    "web/src/common/settings.ts",
+    "web/src/common/settingTexts.ts",
+    "web/src/components.d.ts",
+}
 BUILT = ("static", "help_site")
 """Folders of ``src/shoal/console`` that are built, not written."""
 
