@@ -107,8 +107,8 @@ async def test_a_write_that_clashes_with_another_transaction_is_written_after_it
     await crossing
     counters = text("SELECT counter FROM store_meta WHERE key IN ('a', 'b')")
     assert await database.read(lambda connection: list(connection.scalars(counters))) == [1, 1]
-    # In its group and, after the clash, by itself: once more where the other transaction was slow to cross it.
-    assert 2 <= len(tries) <= 3
+    # In its group and, after the clash, by itself: once more each time that the other transaction was slow to cross it.
+    assert 2 <= len(tries) <= 5
 
 
 async def test_a_write_that_clashes_each_time_is_refused_in_the_end(place: Place) -> None:
