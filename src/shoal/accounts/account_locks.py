@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from operator import attrgetter
 from types import TracebackType
 
@@ -29,7 +30,7 @@ class Hold:
     As a context it releases the lock if its block fails.
     """
 
-    __slots__ = ("_locks", "account_id", "is_told", "operation", "refusal", "since", "slow_at", "waits")
+    __slots__ = ("_locks", "account_id", "operation", "refusal", "since", "slow_at", "waits")
 
     def __init__(
         self, locks: AccountLocks, account_id: str, operation: str, waits: deque[_Wait], slow_at: float
@@ -42,8 +43,6 @@ class Hold:
         self.waits = waits
         self.refusal: Refusal | None = None
         self.slow_at = slow_at
-        self.is_told = False
-        """Whether it was logged that the lock is held long."""
 
     @property
     def held_seconds(self) -> float:
@@ -170,17 +169,16 @@ class AccountLocks:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Log which locks are held long, each once; look again when the next one could be."""
-        self._watch, now = None, loop.time()
-        untold = [hold for hold in self._holds.values() if not hold.is_told]
-        for hold in untold:
+        now = loop.time()
+        for hold in self._holds.values():
             if hold.slow_at <= now:
-                hold.is_told = True
+                hold.slow_at = inf
+                held = round(hold.held_seconds, 1)
                 log.warning(
-                    "account lock held long",
-                    account=hold.account_id, operation=hold.operation, held_seconds=round(hold.held_seconds, 1),
-                )  # fmt: skip
-        if times := [hold.slow_at for hold in untold if not hold.is_told]:
-            self._watch = loop.call_at(min(times), self._look, loop)
+                    "account lock held long", account=hold.account_id, operation=hold.operation, held_seconds=held
+                )
+        due = min((hold.slow_at for hold in self._holds.values()), default=inf)
+        self._watch = loop.call_at(due, self._look, loop) if due < inf else None
 
     def __len__(self) -> int:
         return len(self._holds)

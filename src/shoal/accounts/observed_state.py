@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
@@ -15,7 +14,6 @@ from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 from shoal.language.storable_texts import UNSTORABLE
 
 log = structlog.get_logger("shoal.task")
-_debugs = logging.getLogger("shoal.task").isEnabledFor
 
 Report = Callable[[str, Observation, bool], None]
 """``(account id, observation, whether readers are notified)``."""
@@ -100,8 +98,6 @@ class ObservedState:
             reason, is_over = self.now.reason, state is AccountState.RUNNING and self._is_in_trouble
             if reason or is_over:
                 log.info("account state", account=self._account_id, state=state.value, reason=reason)
-            elif _debugs(logging.DEBUG):
-                log.debug("account state", account=self._account_id, state=state.value, reason=reason)
             self._is_in_trouble = bool(reason) or (self._is_in_trouble and state not in _AT_EASE)
         self._report_shown(is_new=is_new)
 

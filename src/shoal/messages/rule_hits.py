@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from shoal.errors import CommitUnknown, StoreError
 from shoal.messages.decisions import Hits, count_hits, hits_of
+from shoal.storage.change_statements import statements_of
 from shoal.storage.database import Database
-from shoal.storage.living_accounts import living_among
 
 log = structlog.get_logger("shoal.hits")
 
@@ -94,7 +94,7 @@ class RuleHits:
 
 
 def _write_rows(connection: Connection, rows: list[dict[str, object]]) -> None:
-    living = living_among(connection, (str(row["account_id"]) for row in rows))
+    living = statements_of(connection).generations(str(row["account_id"]) for row in rows)
     kept = [row for row in rows if row["account_id"] in living]
     if kept:
         count_hits(connection, kept)

@@ -13,8 +13,8 @@ from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import folded_spec
 from shoal.storage.among import among
 from shoal.storage.assistant_tables import item_pages
+from shoal.storage.change_statements import statements_of
 from shoal.storage.known_item_rows import SeenItem, note_items
-from shoal.storage.living_accounts import living_among
 from shoal.storage.spec_incidents import note_specs
 from shoal.storage.upserts import insert_or
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
@@ -74,7 +74,7 @@ def store_page(
 
     Nothing is stored for an account that is gone.
     """
-    if account.id not in living_among(connection, [account.id]):
+    if account.id not in statements_of(connection).generations([account.id]):
         return
     key = {"account_id": account.id, "item_id": item_id}
     before = read_stored_page(connection, account, item_id)

@@ -35,6 +35,7 @@ from shoal.clock import now_ms
 from shoal.errors import ConfigError, StoreChecking, StoreError, UnknownAccount
 from shoal.rules.rule import Rule
 from shoal.storage.account_rows import AccountRows, read_op
+from shoal.storage.change_statements import statements_of
 from shoal.storage.database import Database
 from shoal.storage.history_rows import (
     last_rev_before,
@@ -49,7 +50,6 @@ from shoal.storage.history_rows import (
     write_moves,
 )
 from shoal.storage.key_changes import take_up_at_start
-from shoal.storage.living_accounts import living_among
 from shoal.storage.message_segments import drop_segments, segments_of_account
 from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
@@ -231,7 +231,7 @@ class DBManager:
         names = {*observations, *(move.account_id for move in moves)}
 
         def job(connection: Connection) -> None:
-            living = living_among(connection, names)
+            living = statements_of(connection).generations(names)
             write_observations(connection, {name: seen for name, seen in observations.items() if name in living})
             write_moves(connection, [move for move in moves if move.account_id in living])
 

@@ -203,8 +203,7 @@ class GroupWriter:
             if works:
                 self._settle(works)
             if marks := [work for work in group if isinstance(work, Mark)]:
-                # only the end of a degraded store leaves work unsettled here
-                passed: Outcome = Refused(store_closed()) if self.degraded else Done(None)
+                passed: Outcome = Refused(store_closed()) if self.degraded else Done(None)  # degraded: it ends
                 self._deliver([(mark, passed) for mark in marks])
         self._forget_writer()
         self._close_connection()

@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, union_all, update
 
 from shoal.storage.among import among
+from shoal.storage.change_statements import statements_of
 from shoal.storage.chat_tables import chats
-from shoal.storage.living_accounts import living_among
 from shoal.storage.order_tables import known_items, orders
 from shoal.storage.upserts import insert_or_renew
 
@@ -69,7 +69,7 @@ def note_items(
         return
     before = _stored(connection, account_id, items)
     rows = [row for item_id, one in items.items() if (row := _merged(before.get(item_id), one, is_current=is_current))]
-    if not rows or account_id not in living_among(connection, [account_id]):
+    if not rows or account_id not in statements_of(connection).generations([account_id]):
         return
     rows.sort(key=lambda row: str(row["item_id"]))  # two writers take the rows in one order
     values = [{"account_id": account_id, **row, "seen_at_ms": now_ms} for row in rows]

@@ -123,7 +123,7 @@ MUTATIONS = (
         "the lock stays after a refusal of the edit",
         "accounts/account_locks.py",
         "        if error is not None:\n            self.release()\n",
-        "        if error is not None:\n            self.is_told = False\n",
+        "        if error is not None:\n            self.slow_at = 0.0\n",
     ),
     _one(
         "unsettled is taken for refused",
