@@ -1,6 +1,7 @@
 """None"""
 
 import asyncio
+import gc
 import traceback
 
 import aiohttp
@@ -26,6 +27,22 @@ async def test_the_handshake_carries_each_header_once(site: Site) -> None:
     assert sent["accept-language"] == "zh-CN,zh;q=0.9"
     assert sent["cache-control"] == "no-cache"
     assert "sec-websocket-extensions" not in sent
+
+
+async def test_what_was_connected_is_freed_without_the_collector(site: Site) -> None:
+    gc.disable()
+    try:
+        async with site.open() as socket:
+            socket.hear(lambda push: socket.hear(print))
+            assert _connections() == 1
+        assert not socket.is_open
+        assert _connections() == 0
+    finally:
+        gc.enable()
+
+
+def _connections() -> int:
+    return sum(type(one) is aiohttp.ClientWebSocketResponse for one in gc.get_objects())
 
 
 async def test_a_refused_handshake_is_temporary_and_shows_no_cookie(site: Site) -> None:

@@ -129,6 +129,7 @@ async def test_nothing_runs_between_the_gates_answer_and_the_write(site: Site, m
         return True
 
     async with site.open(gate=gate) as socket:
+        assert socket._link is not None
         transport = socket._link._writer.transport
         write = transport.write
 
@@ -140,6 +141,7 @@ async def test_nothing_runs_between_the_gates_answer_and_the_write(site: Site, m
                 steps.append("write")
                 write(data)
 
+        assert socket._link is not None
         monkeypatch.setattr(socket._link._writer, "transport", Watched())
         await socket.heartbeat()
     assert steps[:3] == ["gate", "write", "another step"]
