@@ -147,5 +147,6 @@ def _another(rng: Random) -> dict[str, Any]:
     return rng.choice([
         {"parts": ()}, {"parts": (Part(text="a"), Part(image_url="/static/uploads/images/a.png", width=3, height=4))},
         {"schedule": (Span(start="09:00", end="18:00"),)}, {"delay_seconds": (0.5, 2.0), "cooldown_seconds": 60},
-        {"item_ids": ("7", "8")}, {"match_mode": MatchMode.EXACT, "active": False}, {"priority": -3},
+        {"parts": (Part(text="\"a\\\n\u2028%s\t{x}'😀"),)}, {"item_ids": ("7", "8")},
+        {"match_mode": MatchMode.EXACT, "active": False}, {"priority": -3},
     ])  # fmt: skip

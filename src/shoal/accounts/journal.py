@@ -19,7 +19,7 @@ import msgspec
 from shoal.accounts.account import SCALAR_FIELDS, Account, differing
 from shoal.accounts.delivery_views import own_rules
 from shoal.accounts.item_setting import ItemSetting
-from shoal.rules.rule_rows import plain, rule_rows
+from shoal.rules.rule_rows import delta_of, plain, rule_rows
 from shoal.xianyu.proxy import shown_proxy
 
 Part = TypeVar("Part")
@@ -127,7 +127,7 @@ def changes_from(folded: Mapping[str, Any] | None, new: Account) -> Changes:
         if folded is None or before.get(name) != after[name]
     }
     for name in PARTS:
-        changes[name] = _delta_of_rows(before.get(name, {}), after[name])
+        changes[name] = _differing(before.get(name, {}), after[name])
     return {name: change for name, change in changes.items() if change}
 
 
@@ -140,25 +140,11 @@ def _shown(account: Account | None, name: str) -> Any:
 
 
 def _delta(before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str]) -> dict[str, list[Any]]:
-    left = {key(part): part for part in before}
-    delta: dict[str, list[Any]] = {"added": [], "removed": [], "edited": []}
-    for part in after:
-        old = left.pop(key(part), None)
-        if old is None:
-            delta["added"].append(part)
-        elif old is not part and old != part:
-            delta["edited"].append((old, part))
-    delta["removed"] += left.values()
-    return {kind: rows for kind, rows in delta.items() if rows}
+    return _differing({key(part): part for part in before}, {key(part): part for part in after})
 
 
-def _delta_of_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
-    delta: dict[str, list[Any]] = {
-        "added": [row for name, row in new.items() if name not in old],
-        "removed": [row for name, row in old.items() if name not in new],
-        "edited": [[old[name], row] for name, row in new.items() if old.get(name, row) != row],
-    }
-    return {kind: rows for kind, rows in delta.items() if rows}
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {kind: rows for kind, rows in delta_of(old, new).items() if rows}
 
 
 def projection(account: Account) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from shoal.errors import InvalidInput
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import ANY, CONTAINS, Rule
 from shoal.rules.rule_edits import Values, changed, check_rule_id, checked_together, fields_of_new
+from shoal.rules.rule_rows import delta_of
 
 _content = attrgetter(*[name for name in Rule.__struct_fields__ if name not in {"id", "position"}])
 
@@ -159,22 +160,13 @@ def _new_places(rules: Rules, ids: Sequence[str]) -> list[int]:
 class Edits(msgspec.Struct, frozen=True):
     """The differences between two lists of rules."""
 
-    added: tuple[Rule, ...]
-    removed: tuple[Rule, ...]
-    edited: tuple[tuple[Rule, Rule], ...]
+    added: Sequence[Rule]
+    removed: Sequence[Rule]
+    edited: Sequence[tuple[Rule, Rule]]
     unchanged: int
 
 
 def edits_between(before: Rules, after: Rules) -> Edits:
     """Return what an edit changes, by the rules' ids."""
-    left = {rule.id: rule for rule in before}
-    added: list[Rule] = []
-    edited: list[tuple[Rule, Rule]] = []
-    for rule in after:
-        old = left.pop(rule.id, None)
-        if old is None:
-            added.append(rule)
-        elif old is not rule and old != rule:
-            edited.append((old, rule))
-    unchanged = len(after) - len(added) - len(edited)
-    return Edits(added=tuple(added), removed=tuple(left.values()), edited=tuple(edited), unchanged=unchanged)
+    delta = delta_of({rule.id: rule for rule in before}, {rule.id: rule for rule in after})
+    return Edits(**delta, unchanged=len(after) - len(delta["added"]) - len(delta["edited"]))

@@ -16,4 +16,4 @@ def test_a_rule_that_is_put_where_there_is_room_moves_no_other() -> None:
     assert [rule.words[0] for rule in after] == ["one", "new", "three", "four"]
     edits = edits_between(with_room, after)
     assert [rule.id for rule in edits.added] == ["new"]
-    assert (edits.edited, edits.removed) == ((), ())
+    assert (edits.edited, edits.removed) == ([], [])
