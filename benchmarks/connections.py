@@ -2,31 +2,32 @@
 
 ``shoal serve`` and the sandbox run as separate processes. For each size the accounts are added through the API, which
 is their first start. Then the server is restarted twice with stored tokens: with the default limits, and with raised
-ones. Memory is read from the kernel, less that of a server without accounts; the kernel's socket buffers are not
-included.
+ones. Memory is read from the kernel, less that of a server without accounts after the same kind of start; the kernel's
+socket buffers are not included.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from benchmarks import measured_server
 from benchmarks.figures import keep
 from benchmarks.processes import Process, SandboxProcess, ServerProcess
 
-LIMIT_KIB = 100.0
+LIMIT_KIB = 80.0
 """The limit for one idle account over TLS."""
 OPEN_LIMITS = {"SHOAL_STARTS_PER_SECOND": "1000", "SHOAL_TOKEN_CALLS_PER_SECOND": "1000"}
 """Raised limits, also for each account's first token: at the default one per second, 5,000 take 83 minutes."""
@@ -35,20 +36,20 @@ SETTLE_SECONDS = 40.0
 """The wait until memory used only at startup is returned, and every account had two heartbeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Memory of one process, in KiB."""
+KINDS = {"rss": "Rss", "pss": "Pss", "anonymous": "Anonymous"}
 
-    rss: int
-    pss: int
-    anonymous: int
 
-    @classmethod
-    def of(cls, process: Process) -> Memory:
-        """Read the current values; Linux only."""
-        lines = Path(f"/proc/{process.child.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
-        return cls(rss=kib["Rss"], pss=kib["Pss"], anonymous=kib["Anonymous"])
+def memory_of(process: Process) -> dict[str, int]:
+    """Return what the kernel counts for a process and what a measured server says, in KiB; Linux only."""
+    lines = Path(f"/proc/{process.child.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+    found = {kind: kib[name] for kind, name in KINDS.items()}
+    if isinstance(process, ServerProcess):
+        told = json.loads(Path(process.environment[measured_server.MEMORY_FILE]).read_text(encoding="ascii"))
+        found |= {
+            f"{name}, glibc": told[key] // 1024 for name, key in {"in use": "glibc", "free": "glibc_free"}.items()
+        }
+    return found
 
 
 def cpu_seconds(process: Process) -> float:
@@ -81,19 +82,30 @@ async def add_all(server: ServerProcess, cookies: list[str]) -> float:
     return time.perf_counter() - began
 
 
-async def empty_server(root: Path, sandbox: SandboxProcess) -> Memory:
-    """Return the memory of a server without accounts."""
-    server = ServerProcess(root / "empty", sandbox.url, SHOAL_LOG_LEVEL="WARNING", **_trust(sandbox))
+async def empty_server(root: Path, sandbox: SandboxProcess) -> list[dict[str, int]]:
+    """Return the memory of a server without accounts, of a first start and of a later one.
+
+    A first start keeps what it has loaded to make the database.
+    """
+    server, found = _server(root / "empty", sandbox), []
     try:
-        await server.start()
-        await asyncio.sleep(5)
-        return Memory.of(server)
+        for _ in range(2):
+            await server.start()
+            await asyncio.sleep(SETTLE_SECONDS / 4)
+            found.append(memory_of(server))
+            await server.end(seconds=60)
+        return found
     finally:
         await server.close()
 
 
-def _trust(sandbox: SandboxProcess) -> dict[str, str]:
-    return {"SSL_CERT_FILE": sandbox.authority} if sandbox.authority else {}
+def _server(data: Path, sandbox: SandboxProcess, **environment: str) -> ServerProcess:
+    memory_file = {measured_server.MEMORY_FILE: str(data.with_suffix(".memory"))}
+    trust = {"SSL_CERT_FILE": sandbox.authority} if sandbox.authority else {}
+    server = ServerProcess(data, sandbox.url, SHOAL_LOG_LEVEL="WARNING", **environment, **trust, **memory_file)
+    server.command = (measured_server.__file__,)
+    server.http.timeout = httpx.Timeout(120)
+    return server
 
 
 async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> list[dict[str, Any]]:
@@ -101,10 +113,9 @@ async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> list[dict
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         sandbox = await SandboxProcess(root / "sandbox.log").start(shops=accounts, tls=root / "tls" if tls else None)
-        bare = (await empty_server(root, sandbox), Memory.of(sandbox))
-        environment = {**OPEN_LIMITS, "SHOAL_LOG_LEVEL": "WARNING", **_trust(sandbox)}
-        server = ServerProcess(root / "data", sandbox.url, **environment)
-        server.http.timeout = httpx.Timeout(120)
+        new, again = await empty_server(root, sandbox)
+        bare_sandbox = memory_of(sandbox)
+        server = _server(root / "data", sandbox, **OPEN_LIMITS)
         try:
             cookies = [seller["cookie"] for seller in (await sandbox.get("sellers"))["items"]]
             await server.start()
@@ -116,16 +127,16 @@ async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> list[dict
                 "s until all run": first,
                 "CPU ms of a connection": cpu_seconds(server) / accounts * 1e3,
             }
-            rows = [start | await _idle(server, sandbox, accounts, idle_seconds, *bare)]
+            rows = [start | await _idle(server, sandbox, accounts, idle_seconds, new, bare_sandbox)]
             await server.end(seconds=60)
             for name in OPEN_LIMITS:
                 server.environment.pop(name)
             began = await _started(server, accounts, "the default limits (20 starts/s)")
-            rows.append(began | await _idle(server, sandbox, accounts, idle_seconds, *bare))
+            rows.append(began | await _idle(server, sandbox, accounts, idle_seconds, again, bare_sandbox))
             await server.end(seconds=60)
             server.environment |= OPEN_LIMITS
             began = await _started(server, accounts, "1,000 starts/s allowed")
-            rows.append(began | await _idle(server, sandbox, accounts, idle_seconds, *bare))
+            rows.append(began | await _idle(server, sandbox, accounts, idle_seconds, again, bare_sandbox))
             return [{"accounts": accounts, **row} for row in rows]
         finally:
             await server.close()
@@ -150,25 +161,25 @@ async def _idle(
     sandbox: SandboxProcess,
     accounts: int,
     seconds: float,
-    empty: Memory,
-    bare_sandbox: Memory,
+    empty: dict[str, int],
+    bare_sandbox: dict[str, int],
 ) -> dict[str, Any]:
     await asyncio.sleep(SETTLE_SECONDS)
     before, before_there = cpu_seconds(server), cpu_seconds(sandbox)
     waits = await _answers(server, seconds)
     used, used_there = cpu_seconds(server) - before, cpu_seconds(sandbox) - before_there
-    now, there = Memory.of(server), Memory.of(sandbox)
-    each = {name: (getattr(now, name) - getattr(empty, name)) / accounts for name in ("rss", "pss", "anonymous")}
+    now, there = memory_of(server), memory_of(sandbox)
+    each = {name: (now[name] - empty[name]) / accounts for name in now}
     return {
         **{f"idle account: {name} KiB": kib for name, kib in each.items()},
         "limit KiB": LIMIT_KIB,
         "CPU µs a second": used / seconds / accounts * 1e6,
-        "server MiB": now.rss / 1024,
-        "of it without accounts": empty.rss / 1024,
+        "server MiB": now["rss"] / 1024,
+        "of it without accounts": empty["rss"] / 1024,
         "% of a core": used / seconds * 100,
         "/health p50 ms": statistics.median(waits) * 1e3,
         "longest ms": max(waits) * 1e3,
-        "sandbox KiB": (there.rss - bare_sandbox.rss) / accounts,
+        "sandbox KiB": (there["rss"] - bare_sandbox["rss"]) / accounts,
         "sandbox % of a core": used_there / seconds * 100,
     }
 

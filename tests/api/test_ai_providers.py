@@ -72,7 +72,8 @@ async def test_nothing_is_sent_until_the_owner_agrees_to_the_very_host(door: Doo
         moved = await door.call("PUT", path, json={"base_url": "https://models.example.com/v1", "key": "k"})
         assert (moved["consented_host"], moved["consented_at"]) == ("", None)
         noted = (await door.call("GET", "/security-log?kind=provider_changed"))["items"]
-        assert len(noted) == 2, "the agreement and the move"
+        facts = [(entry["facts"]["host"], entry["facts"]["consented_host"]) for entry in noted]
+        assert facts == [("models.example.com", ""), (base, base)], "the newest is the move, to which no one agreed"
         assert (await door.call("POST", f"{path}/check", 409))["code"] == "no_consent"
         assert len(model.calls.after(0)) == 1
 

@@ -86,6 +86,16 @@ async def test_who_has_not_seen_the_buyers_last_message_cannot_close_the_chat(do
     assert (await door.call("PUT", WORK, json={"status": "done"}))["status"] == "done", "a script asks as of now"
 
 
+async def test_work_on_a_shop_that_changed_since_it_was_seen_is_refused(door: Door) -> None:
+    await said(door, "m1")
+    seen = {"If-Match": f'"g{door.account().generation}"'}
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "changed meanwhile"})
+    refused = await door.call("PUT", WORK, 412, json={"status": "done"}, headers=seen)
+    assert (refused["code"], (await door.call("GET", WORK))["status"]) == ("stale_generation", "open")
+    seen = {"If-Match": f'"g{door.account().generation}"'}
+    assert (await door.call("PUT", WORK, json={"status": "done"}, headers=seen))["status"] == "done"
+
+
 async def test_who_claims_to_have_seen_more_than_there_is_does_not_keep_the_chat_closed(door: Door) -> None:
     await said(door, "m1")
     for body in ({"status": "done"}, {"status": "snoozed", "until": soon(hours=1)}):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sqlite3
+import sys
+import termios
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import clean_environment
 from doors import Door, in_shell, open_door, served
 from old_database import an_old_shop, write_sqlite
 from picture_files import a_png
@@ -91,6 +96,29 @@ async def test_what_ydisks_sealed_is_opened_with_the_key_of_the_environment(
         assert (code, json.loads(said)["state"]) == (0, "done"), said
     assert empty.server.manager.account("shop").cookie == cookie_of(7)
     assert KEY not in said
+
+
+@pytest.mark.slow
+async def test_a_key_that_is_typed_at_a_terminal_is_not_shown(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = (sys.executable, "-m", "shoal", "import", "ydisks", str(tmp_path / "none.db"), "--ask-key")
+    child = await asyncio.create_subprocess_exec(
+        *command, stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment(SHOAL_DATA_DIR=str(tmp_path))
+    )
+    try:
+        with suppress(TimeoutError):
+            await until(lambda: not termios.tcgetattr(ours)[3] & termios.ECHO, seconds=20)  # earlier keys are lost
+        os.write(ours, f"{KEY}\n".encode())
+        assert await asyncio.wait_for(child.wait(), 60) != 0, "there is no such file"
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+        os.close(theirs)
+        shown = os.read(ours, 65_536).decode()
+        os.close(ours)
+    assert "none.db" in shown, "it went on with the key"
+    assert KEY not in shown
 
 
 async def test_a_file_of_another_system_names_its_importer_and_an_unknown_user_the_nearest(

@@ -134,6 +134,9 @@ accounts:
     assert door.account().remark == ""
     refused = await door.client.post("/apply", json={"file": text}, headers={"accept-language": "en"})
     assert "Line 4, accounts.shop.enabled: true or false is expected here." in refused.json()["detail"]
+    said = {fault["code"]: fault["detail"] for fault in refused.json()["params"]["faults"]}
+    assert said["shop_file_unknown_name"] == "the name “colour” is not known here."
+    assert said["shop_file_missing"] == "“words” is missing."
     refused = await door.client.post("/apply", json={"file": "- 1"}, headers={"accept-language": "en"})
     assert refused.json()["detail"].endswith("Line 1: names with values is expected here."), refused.json()["detail"]
 

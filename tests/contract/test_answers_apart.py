@@ -65,7 +65,9 @@ async def test_a_hand_off_pauses_the_chat_in_the_transaction_that_stores_its_sen
         decision=Decision.HANDED_OFF,
     )
     assert again.decision is Decision.PAUSED
-    clock.now += HANDOFF_PAUSE_MS
+    clock.now += HANDOFF_PAUSE_MS - 1
+    assert await held(database, intended(clock)) is Decision.PAUSED, "a person has a day to answer"
+    clock.now += 1
     assert await held(database, intended(clock)) is None
 
 

@@ -270,7 +270,8 @@ async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_p
         await backed_up(place, made.path)
     assert taken.value.code == "target_exists"
     assert made.path.read_bytes() == raw
-    assert code_of(tmp_path / "nowhere", OPENS) == "backup_not_readable"
+    for unreadable in (tmp_path / "nowhere", tmp_path, made.path / "below-a-file"):
+        assert code_of(unreadable, OPENS) == "backup_not_readable", unreadable
 
     assert code_of(made.path, Secret(private_key=read_key(new_key_pair()[0], PRIVATE))) == "other_backup_key"
     assert code_of(made.path, Secret(passphrase=PASSPHRASE)) == "backup_locked"

@@ -25,7 +25,7 @@ from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
 from shoal.goods.stock_history import By, StockEvent
-from shoal.goods.stock_units import StockUnits, UnknownUnit
+from shoal.goods.stock_units import MAX_REASON, StockUnits, UnknownUnit, checked_reason
 from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
@@ -131,9 +131,9 @@ async def test_many_units_of_an_order_cost_as_many_statements_as_few(
 async def test_a_person_sends_another_unit_in_place_of_one_that_went_out(database: Database, codes: Goods) -> None:
     await bind(database, codes, "o1", 2)
 
-    def another(number: int) -> Callable[[Connection], Any]:
+    def another(number: int, goods: Goods = codes) -> Callable[[Connection], Any]:
         return lambda connection: bind_another(
-            connection, codes, unb=UNB, order_id="o1", replaces=number, reason="did not work", by=by()
+            connection, goods, unb=UNB, order_id="o1", replaces=number, reason="did not work", by=by()
         )
 
     assert await code_of(database.write(another(1))) == "no_unit_to_replace"
@@ -142,6 +142,8 @@ async def test_a_person_sends_another_unit_in_place_of_one_that_went_out(databas
     assert (fresh.unit_no, fresh.replaces, fresh.reason, fresh.state) == (3, 1, "did not work", "held")
     assert await code_of(database.write(another(1))) == "unit_replaced"
     assert await code_of(database.write(another(9))) == "no_unit_to_replace"
+    other = await some_goods(database, codes.owner_id)
+    assert await code_of(database.write(another(2, other))) == "no_unit_to_replace", "that number is of other goods"
     assert len(await bind(database, codes, "o1", 2)) == 3
     await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
     assert await states_of(database, codes.id) == {"free": 3, "out": 3}
@@ -270,6 +272,7 @@ async def test_the_owner_sees_units_masked_and_moves_single_ones_with_a_reason(
     shown = await stock.reveal(codes, sold, by("seen"), reason="buyer asks")
     assert shown.text == "CODE-0000"
     assert (await stock.reveal(codes, sold, by("seen", repeats=True), reason="buyer asks")).text == "CODE-0000"
+    assert checked_reason(f" {'x' * MAX_REASON} ") == "x" * MAX_REASON, "the limit itself is allowed"
     assert (await stock.move(codes, sold, UnitState.RETURNED, by(), reason="sent back")).state is UnitState.RETURNED
     assert await code_of(stock.move(codes, sold, UnitState.VOID, by(), reason="x")) == "unit_not_free"
     void = await stock.move(codes, free[0].id, UnitState.VOID, by(), reason="burnt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -70,7 +69,7 @@ class Incoming:
         self.is_unreadable = False
         """Whether the last push had an event that could not be read."""
         self._own_messages = own_messages
-        self._decoded: deque[tuple[frames.Frame, list[Event]]] = deque()
+        self._decoded: list[tuple[frames.Frame, list[Event]]] = []
         """The events of pushes whose frames were read, in their order."""
         self._push_counts = push_counts
         self._official_senders = official_senders
@@ -94,7 +93,7 @@ class Incoming:
     def read(self, push: frames.Frame) -> list[Event]:
         """Return all events of a push, in order, and count them. What cannot be decoded is an unknown event."""
         is_decoded = self._decoded and self._decoded[0][0] is push
-        events = self._decoded.popleft()[1] if is_decoded else self._events_of(push)
+        events = self._decoded.pop(0)[1] if is_decoded else self._events_of(push)
         self.is_unreadable = self._push_counts.note(self._account.id, events)
         return events
 

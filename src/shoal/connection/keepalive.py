@@ -12,6 +12,7 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
+from shoal.concurrency.small_event import SmallEvent
 from shoal.config import Settings
 from shoal.connection.history_sync import LONGEST_AWAY_MS, HistorySync
 from shoal.connection.site_login import SiteLogin
@@ -86,7 +87,7 @@ class Keepalive:
         self._has_unreadable = False
         """Whether pushes came since the last check that could not be read: the history may hold their content."""
         self._pull_at = 0.0
-        self.looked_back = asyncio.Event()
+        self.looked_back = SmallEvent()
         """Set once messages received and sent while the account was away are known, as far as the site has them."""
 
     async def beat(self) -> None:

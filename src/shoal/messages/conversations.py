@@ -13,6 +13,7 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms, steady_ms
+from shoal.concurrency.small_event import SmallEvent
 from shoal.config import Settings
 from shoal.messages.bursts import Burst, Place, asked_of
 from shoal.messages.chosen_reply import reply_of
@@ -109,7 +110,7 @@ class Conversations:
         questions = [one for one in waiting if one.direction is Direction.IN and one.message_id not in known]
         self.received(questions, set_ms=self._clock_set_ms)
 
-    async def go_on(self, looked_back: asyncio.Event) -> None:
+    async def go_on(self, looked_back: SmallEvent) -> None:
         """Finish answers that the last connection began, unless they are too old.
 
         It first waits until messages sent in the meantime are known, so that nothing is sent again after its echo.

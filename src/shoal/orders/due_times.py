@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from shoal.clock import now_ms
+from shoal.concurrency.small_event import SmallEvent
 from shoal.messages.task_drain import begin
 from shoal.orders.delivery_store import DeliveryStore
 
@@ -26,7 +27,7 @@ class DueTimes:
         self._account_id = account_id
         self._nearest: int | None = None
         self._is_waiting = False
-        self._changed = asyncio.Event()
+        self._changed = SmallEvent()
 
     def note(self, due_at_ms: int) -> None:
         """Wake then, if nothing else is due earlier."""

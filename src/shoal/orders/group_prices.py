@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from shoal.concurrency.small_event import SmallEvent
 from shoal.errors import StoreError
 from shoal.messages.task_drain import begin
 from shoal.orders.order_records import Order
@@ -48,7 +49,7 @@ class GroupPrices:
         self._account_id = account_id
         self._waits: dict[str, _Wait] = {}
         self._is_looking = False
-        self._changed = asyncio.Event()
+        self._changed = SmallEvent()
 
     def forget(self, order_id: str) -> None:
         """Follow an order from the beginning again if it still waits: its completion has just been settled."""

@@ -7,13 +7,13 @@ push to a bounded queue. Anything else is dropped and never answered.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
 
+from shoal.concurrency.small_event import SmallEvent
 from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.browser import Browser
@@ -131,9 +131,9 @@ class LiveSocket:
         self._cutting: asyncio.Task[None] | None = None
         self._ending: Callable[[], ShoalError] | None = None
         self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
-        self._pushes: deque[tuple[int, Frame]] = deque()
+        self._pushes: list[tuple[int, Frame]] = []
         self._waiting_bytes = 0
-        self._arrived = asyncio.Event()
+        self._arrived = SmallEvent()
         self._is_taking = False
         self._listener: Callable[[Frame], None] | None = None
 
@@ -272,7 +272,7 @@ class LiveSocket:
         """
         while True:
             while self._pushes:
-                size, push = self._pushes.popleft()
+                size, push = self._pushes.pop(0)
                 self._waiting_bytes -= size
                 self._is_taking = True
                 yield push

@@ -34,6 +34,12 @@ def test_unreadable_events_are_counted_by_form_and_told_once_an_hour() -> None:
     assert heard.unreadable_since(now_ms + 1) == 0
 
 
+def test_a_push_has_an_unreadable_event_wherever_in_it_that_stands() -> None:
+    strange, known = UnknownEvent("keys 0"), UnknownEvent("keys bizType", is_expected=True)
+    for events in ([strange, known], [known, strange], [known, strange, known]):
+        assert PushCounts().note("shop", events)
+
+
 def test_what_is_known_is_no_alarm() -> None:
     counts = PushCounts()
     assert not counts.note("shop", [UnknownEvent("keys bizType", is_expected=True)])

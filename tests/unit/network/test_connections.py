@@ -11,10 +11,13 @@ import socket
 import sys
 from typing import cast
 
+import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from shoal.api.http.request_limits import RequestLimits
+from shoal.language.catalogue import translate
+from shoal.language.choice import Language
 from shoal.network.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, grouped, most_connections
 from shoal.server.acceptor import Acceptor
@@ -149,6 +152,21 @@ async def test_an_answered_client_is_kept_longer_than_one_that_owes_a_request_an
             places.end_all()
             for _, writer in clients:
                 writer.close()
+
+
+async def test_who_is_refused_at_a_full_server_reads_a_whole_answer_in_both_languages() -> None:
+    places = Connections(Limits(total=0, per_address=0, silent_seconds=20), ())
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        listening.setblocking(False)
+        acceptor = Acceptor(listening, places, None, backlog=9)
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                answer = await client.get(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        finally:
+            acceptor.close()
+            await acceptor.wait_closed()
+    sentences = [translate("page.too_many_connections", language) for language in Language]
+    assert (answer.status_code, answer.text.splitlines()) == (503, sentences)
 
 
 class _Refusing(socket.socket):

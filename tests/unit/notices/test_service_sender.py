@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,14 @@ async def test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one(
     assert (sent.outcome, sent.answer) == (Outcome.FAILED, "HTTP 200 <html>Please log in to the network</html>")
     assert {host for host, _ in made.services.asked} == set(HOSTS.values())
     assert made.apprise.starts == starts + 1
+
+
+async def test_a_name_and_a_password_with_signs_of_addresses_open_a_server_of_ones_own(made: Sending) -> None:
+    service, name, password = SERVICES["ntfy"], "me%41@home", "a%2Fb:c@d/?"
+    fields = service.checked({**FIELDS["ntfy"], "token": "", "user": name, "password": password})
+    assert (await made.sender.send(service, fields, MESSAGE)).outcome is Outcome.SENT
+    (notice,) = made.services.receivers.notices
+    assert b64decode(notice.headers["authorization"].removeprefix("Basic ")).decode() == f"{name}:{password}"
 
 
 async def test_every_other_form_of_a_service_is_posted_as_the_service_documents_it(made: Sending) -> None:

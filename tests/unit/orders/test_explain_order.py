@@ -15,7 +15,16 @@ from shoal.accounts.delivery_edits import MAX_COUNT
 from shoal.accounts.delivery_rule import DeliveryRule, folded_spec
 from shoal.accounts.item_setting import ItemSetting
 from shoal.goods.goods import GoodsKind, Stock
-from shoal.orders.explain_order import MAX_UNITS, Explained, Obstacle, Purchase, explain_order, messages_of, purchase_of
+from shoal.orders.explain_order import (
+    MAX_UNITS,
+    Explained,
+    Obstacle,
+    Purchase,
+    depends_on_item_specs,
+    explain_order,
+    messages_of,
+    purchase_of,
+)
 from shoal.orders.order_records import Order
 from shoal.rules.rule import Part
 
@@ -108,6 +117,25 @@ def test_the_rule_of_an_order_is_chosen_and_never_guessed(
 ) -> None:
     found = explained(*rules, **purchase)
     assert (found.obstacle or found.parts[0].text) == outcome
+
+
+@pytest.mark.parametrize(
+    ("of_rule", "of_order", "is_unsure"),
+    [
+        ("月卡", "时长:月卡", True),
+        ("时长:月卡", "月卡", True),
+        ("时长:月卡", "周卡", False),
+        ("周卡", "时长:月卡", False),
+        ("时长:月卡", "时长:月卡", False),
+    ],
+)
+def test_a_value_alone_of_a_rule_or_of_an_order_waits_for_the_specs_of_the_item(
+    of_rule: str, of_order: str, is_unsure: bool
+) -> None:
+    shop = SHOP.evolve(deliveries=(said("1", spec=of_rule),))
+    purchase = Purchase(item_id="1", title="会员", spec=of_order)
+    assert depends_on_item_specs(shop, purchase) is is_unsure
+    assert not depends_on_item_specs(shop, dataclasses.replace(purchase, item_specs=("时长:月卡",))), "they are known"
 
 
 rule_sets = st.lists(

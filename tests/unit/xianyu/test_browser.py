@@ -58,6 +58,9 @@ POWERSHELL = (
     )
     + "\n}"
 )
+COOKIES = [
+    dict(zip(("name", "value"), pair.split("=", 1), strict=True), domain=".goofish.com") for pair in COOKIE.split("; ")
+]
 PASTED = {
     "curl for bash": CURL,
     "curl for cmd": CMD,
@@ -71,14 +74,12 @@ PASTED = {
     "names and values by turns": "\n".join(f"{name}\n{value}" for name, value in HEADERS.items()),
     "export of an extension": json.dumps(
         {
-            "cookies": [
-                dict(zip(("name", "value"), pair.split("=", 1), strict=True), domain=".goofish.com")
-                for pair in COOKIE.split("; ")
-            ],
+            "cookies": COOKIES,
             "userAgent": EDGE,
             "headers": {name: value for name, value in HEADERS.items() if name not in {"cookie", "user-agent"}},
         }
     ),
+    "export with all headers": json.dumps({"cookies": COOKIES, "headers": HEADERS}),
 }
 
 
