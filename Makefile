@@ -58,9 +58,13 @@ checks: $(MODULES)
 quick: $(READY) $(MODULES)
 	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint-python $(CHECKED)
 
+# What a change of a route, a setting, a command, a sentence or a table most often forgets.
+FAST_GUARDS := $(addprefix tests/guards/test_,shop_schema.py console_words.py cli_pages.py command_rows.py \
+	commands_table.py glossary.py sizes.py) tests/api/test_reference.py tests/upgrades/test_upgrades.py::test_f2_each_migration_and_each_release_has_data_of_the_version_that_brought_it
+
 quick-tests:
 	$(BIN)/pytest -q -n $(QUICK_WORKERS) --dist worksteal --hypothesis-profile quick \
-		-m "not postgresql and not long and not slow" tests/unit tests/contract
+		-m "not postgresql and not long and not slow" tests/unit tests/contract $(FAST_GUARDS)
 
 quick-types:
 	$(BIN)/mypy

@@ -16,7 +16,7 @@ ROWS = (
     {"i18n"},
 )
 """From top to bottom. A room imports itself and rooms of lower rows."""
-GENERATED = {"components.d.ts"}
+GENERATED = {"components.d.ts", "common/schema.d.ts"}
 CATALOGUES = {"i18n/zh.ts", "i18n/en.ts"}
 """They collect the texts of all rooms, and import nothing else."""
 TEXTS = re.compile(r"\w+/(\w+T|t)exts\.ts")
@@ -33,6 +33,9 @@ def _files() -> Iterator[tuple[str, str]]:
 def _imports(name: str, text: str) -> Iterator[str]:
     """Yield our own files that a file imports, as paths below ``web/src``."""
     for found in IMPORT.findall(text):
+        if found.endswith("/schema"):  # made by `make`
+            yield "common/schema.d.ts"
+            continue
         stem = (SOURCES / name).parent / found
         candidates = [stem, stem.with_name(f"{stem.name}.ts"), stem.with_name(f"{stem.name}.d.ts"), stem / "index.ts"]
         path = next((path for path in candidates if path.is_file()), None)

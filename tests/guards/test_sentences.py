@@ -61,7 +61,8 @@ def test_each_fault_is_found(
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_a_button_that_advice_names_is_on_the_console(language: str) -> None:
     files = (Path(__file__).parents[2] / "web" / "src").rglob("*exts.ts")
-    shown = {text.rstrip("…") for file in files for text in re.findall(r"'([^'\n]+)'", file.read_text("utf-8"))}
+    quoted = re.compile(r"""['"]([^'"\n]+)['"]""")
+    shown = {text.rstrip("…") for file in files for text in quoted.findall(file.read_text("utf-8"))}
     advice = [text for key, text in read_catalogue(ROOT / language).items() if "advice" in key.partition(".")[0]]
     named = {name for text in advice for name in re.findall(r"“([^”{}]+)”", text)}
     assert len(named) > 5

@@ -77,7 +77,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "what failed for the only reader counts as taken",
         "notices/service_answers.py",
-        "_judged(part, _INSIDE.get(service, {}))",
+        "_judged(part, self.inside)",
         "_judged(part, {})",
         f"{_ANSWERS}test_one_wrong_key_is_enough",
     ),

@@ -19,7 +19,7 @@ from shoal.clock import now_ms
 from shoal.network.outbound import GuardedConnector, Outbound
 from shoal.notices.push_key import PushKey
 from shoal.notices.push_subscription import is_push_service, packed
-from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of
+from shoal.notices.service_answers import MOST_ANSWER, Answers, shown
 from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
 from shoal.xianyu.site_session import open_session
 
@@ -78,7 +78,7 @@ class PushSender:
             return Sent(
                 outcome=Outcome.SENT if taken else Outcome.FAILED,
                 answer=shown(response.status, text),
-                retry_after=None if taken else wait_of("webpush", response.headers.get("Retry-After"), text),
+                retry_after=None if taken else Answers().wait_of(response.headers.get("Retry-After"), text),
             )
 
     async def _opened(self) -> aiohttp.ClientSession:

@@ -15,13 +15,11 @@ from shoal.network.outbound import TargetRefused
 from shoal.notices.apprise_process import AppriseProcess, Attempt
 from shoal.notices.mail import send_mail
 from shoal.notices.push_sender import PushSender
-from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of, was_taken
+from shoal.notices.service_answers import MOST_ANSWER, shown
 from shoal.notices.services import EMAIL, WEBPUSH, Fields, Service, cut
 from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
 
 _KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
-_LINK_ASIDE = frozenset({"bark", "ntfy", WEBPUSH})
-"""Services whose messages lead somewhere when they are touched; for others the link stands in the text."""
 
 
 class ServiceSender:
@@ -76,7 +74,7 @@ class ServiceSender:
 def _fitted(service: Service, message: Message) -> tuple[str, str]:
     """Return title and body as long as the service takes them; the link is whole."""
     title = message.title if len(message.title) <= service.most_title else f"{message.title[: service.most_title - 1]}…"
-    link = f"\n{message.url}" if message.url and service.name not in _LINK_ASIDE else ""
+    link = f"\n{message.url}" if message.url and not service.link_aside else ""
     return title, f"{cut(message.body, service.most_body - len(link.encode()) - len(title.encode()) - 2)}{link}"
 
 
@@ -88,11 +86,11 @@ def _outcome(service: Service, attempt: Attempt, hide: Callable[[str], str]) -> 
     if passed.unreached:
         return Sent(outcome=Outcome.FAILED, failure=Failure.UNREACHED, host=passed.unreached[-1])
     if reply is not None and reply.status:
-        taken = was_taken(service.name, reply.status, reply.body)
+        taken = service.answers.was_taken(reply.status, reply.body)
         return Sent(
             outcome=Outcome.SENT if taken else Outcome.FAILED,
             answer=shown(reply.status, hide(reply.body)),
-            retry_after=None if taken else wait_of(service.name, reply.retry_after, reply.body),
+            retry_after=None if taken else service.answers.wait_of(reply.retry_after, reply.body),
         )
     if not passed.connections or (reply is not None and not reply.began):
         return Sent(outcome=Outcome.FAILED, failure=Failure.NOT_SENT)

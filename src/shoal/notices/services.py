@@ -20,6 +20,7 @@ from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.notices.apprise_wire import POST
 from shoal.notices.push_subscription import check_subscription
+from shoal.notices.service_answers import LONGEST_WAIT, Answers
 from shoal.notices.transport import Level, Message
 
 EMAIL: Final = "email"
@@ -69,7 +70,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """A service: its fields, and the address of Apprise for a message.
+    """A service: its fields, the address of Apprise for a message, and how it answers.
 
     ``most_title`` (characters) and ``most_body`` (bytes in UTF-8) are what it takes; more is cut off.
     """
@@ -79,6 +80,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     address: Callable[[Fields, Message], Address]
     most_title: int = 100
     most_body: int = 15_000
+    answers: Answers = Answers()
+    link_aside: bool = False
+    """Its messages lead somewhere when they are touched; for others the link stands in the text."""
     check: Callable[[Fields], None] | None = None
     """Raises ``InvalidInput`` for fields that do not go together."""
 
@@ -250,29 +254,31 @@ def _no_address(_: Fields, __: Message) -> Address:
 
 _SECRET: Final = Field(name="secret", pattern=r"[A-Za-z0-9]{1,200}", optional=True)
 """What a bot signs its messages with, when its page asks for signatures."""
+_FEISHU: Final = Answers(good={"code": (0,), "StatusCode": (0,)}, limited=("code", {11232: 60.0}))
 _ALL: Final = (
     Service(
         name="dingtalk",
-        fields=(
-            Field(name="token", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"access_token=([A-Za-z0-9]+)"),
-            _SECRET,
-        ),
+        fields=(Field(name="token", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"access_token=([A-Za-z0-9]+)"), _SECRET),
         address=_dingtalk,
+        answers=Answers(good={"errcode": (0,)}, limited=("errcode", {130101: 600.0})),
     ),
     Service(
         name="feishu",
         fields=(Field(name="token", pasted=r"/hook/([\w-]+)"), _SECRET),
         address=_feishu("open.feishu.cn"),
+        answers=_FEISHU,
     ),
     Service(
         name="lark",
         fields=(Field(name="token", pattern=r"[A-Za-z0-9-]{1,200}", pasted=r"/hook/([\w-]+)"), _SECRET),
         address=_feishu("open.larksuite.com"),
+        answers=_FEISHU,
     ),
     Service(
         name="wecom",
         fields=(Field(name="key", pasted=r"[?&]key=([\w-]+)"),),
         address=_by_words("wecombot", key="key"),
+        answers=Answers(good={"errcode": (0,)}, limited=("errcode", {45009: 60.0})),
         most_body=2_000,
     ),
     Service(
@@ -282,15 +288,16 @@ _ALL: Final = (
             Field(name="device_key", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"://[^/]+/([A-Za-z0-9]+)"),
         ),
         address=_bark,
+        answers=Answers(good={"code": (200,)}),
+        link_aside=True,
         most_body=2_500,
     ),
     Service(
         name="pushplus",
-        fields=(
-            Field(name="token", pattern=r"[A-Za-z0-9_-]{32,64}"),
-            Field(name="topic", optional=True, secret=False),
-        ),
+        fields=(Field(name="token", pattern=r"[A-Za-z0-9_-]{32,64}"), Field(name="topic", optional=True, secret=False)),
         address=_pushplus,
+        # PushPlus locks a token for longer when it is asked on.
+        answers=Answers(good={"code": (200,)}, limited=("code", {900: LONGEST_WAIT})),
     ),
     Service(
         name="serverchan",
@@ -302,6 +309,7 @@ _ALL: Final = (
             ),
         ),
         address=_serverchan,
+        answers=Answers(good={"code": (0,), "errno": (0,)}, inside={"errno": (0,)}),
         most_title=32,
     ),
     Service(
@@ -311,6 +319,7 @@ _ALL: Final = (
             Field(name="target", pattern=r"UID_[A-Za-z0-9_-]{1,200}|[0-9]{1,20}", optional=True),
         ),
         address=_wxpusher,
+        answers=Answers(good={"code": (1000,)}, inside={"code": (1000,)}),
         check=_check_wxpusher,
     ),
     Service(
@@ -320,12 +329,14 @@ _ALL: Final = (
             Field(name="chat_id", pattern=r"-?[0-9]{1,32}|@?[A-Za-z_][A-Za-z0-9_]{1,64}"),
         ),
         address=_telegram,
+        answers=Answers(good={"ok": (True,)}),
         most_body=4_000,
     ),
     Service(
         name="qq",
         fields=(Field(name="token", pattern=r"[A-Za-z0-9]{24,64}", pasted=r"/send/([A-Za-z0-9]+)"),),
         address=_by_words("qq", token="token"),  # noqa: S106
+        answers=Answers(good={"code": (0,), "success": (True,)}),
         most_body=2_000,
     ),
     Service(
@@ -338,12 +349,15 @@ _ALL: Final = (
             Field(name="password", pattern=r"[^\r\n\0]{1,200}", optional=True),
         ),
         address=_ntfy,
+        answers=Answers(named="id"),
+        link_aside=True,
         most_body=3_500,
     ),
     Service(
         name="gotify",
         fields=(Field(name="server", pattern=_SERVER, secret=False), Field(name="token", pattern=r"[!-~]{1,200}")),
         address=_gotify,
+        answers=Answers(named="id"),
     ),
     Service(
         name=EMAIL,
@@ -369,6 +383,7 @@ _ALL: Final = (
         ),
         address=_no_address,
         check=check_subscription,
+        link_aside=True,
         most_body=1_500,
     ),
     Service(

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.notices.service_answers import LONGEST_WAIT, shown, wait_of, was_taken
+from shoal.notices.service_answers import LONGEST_WAIT, shown
 from shoal.notices.services import EMAIL, SERVICES, WEBPUSH
 from shoal.sandbox.receivers import _ANSWERS
+
+
+def was_taken(name: str, status: int, body: str) -> bool:
+    return SERVICES[name].answers.was_taken(status, body)
+
+
+def wait_of(name: str, header: str | None, body: str, now: datetime | None = None) -> float | None:
+    return SERVICES[name].answers.wait_of(header, body, now)
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - {EMAIL, WEBPUSH}))
