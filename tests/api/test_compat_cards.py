@@ -62,7 +62,7 @@ async def test_g16_numbers_that_json_does_not_have_are_refused_in_a_card(door: D
     for sent in (f'"type": "api", "api_config": {inner}', f'"type": "text", "delay_seconds": {number}'):
         for path in ("/cards", "/cards?x=1"):  # without the layers, and through them
             refused = await door.call("POST", path, 422, content=f'{{"name": "x", {sent}}}', headers=headers)
-            assert (refused["code"], refused["detail"][0]["type"]) == ("invalid_body", "json_invalid")
+            assert (refused["code"], refused["params"]["places"][0]["type"]) == ("invalid_body", "json_invalid")
     refused = await door.call("POST", "/cards", 422, json={"name": "x", "type": "api", "api_config": inner})
     assert refused["code"] == "bad_api_config"
     assert await door.call("GET", "/cards") == []

@@ -65,7 +65,7 @@ async def test_a_changing_one_shows_its_etag_and_takes_a_condition_and_a_wait(do
     assert late.json()["current"]["enabled"] is False
     for wait in ("-1", "nan", "x", "1e9"):
         refused = await door.client.put(f"/cookies/shop/status?wait={wait}", json={"enabled": True})
-        assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["query", "wait"])
+        assert (refused.status_code, refused.json()["params"]["places"][0]["loc"]) == (422, ["query", "wait"])
 
 
 SENT: list[tuple[bytes, str | None]] = [

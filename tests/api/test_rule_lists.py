@@ -106,7 +106,7 @@ async def test_a_list_of_the_wrong_shape_is_refused_with_its_places(
 ) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
     body = await door.call("PUT", RULES, 422, content=sent, headers=headers)
-    assert (body["code"], [row["loc"] for row in body["detail"]]) == ("invalid_body", places)
+    assert (body["code"], [row["loc"] for row in body["params"]["places"]]) == ("invalid_body", places)
 
 
 @pytest.mark.parametrize(

@@ -241,29 +241,15 @@ export const refusalOf = async (response: Response): Promise<Refusal> =>
 
 function refusal(response: Response, body: unknown): Refusal {
   const problem = (body ?? {}) as Partial<{
-    detail: unknown
+    detail: string
     code: string
     params: Record<string, unknown>
     current: unknown
   }>
   const code = problem.code ?? ''
   if (response.status === 401 && !AT_SIGN_IN.has(code)) onSignedOut.run()
-  const { detail, field } = told(problem.detail, response.status)
-  const params = { ...(field && { field }), ...problem.params }
-  return new Refusal(response.status, code, detail, params, problem.current, response.headers.get('ETag') ?? '')
-}
-
-interface WrongShape {
-  loc: (string | number)[]
-  msg: string
-}
-
-/** The sentence of a refusal. A body of the wrong shape has a list of places instead. */
-function told(detail: unknown, status: number): { detail: string; field: string } {
-  if (typeof detail === 'string') return { detail, field: '' }
-  const [first] = Array.isArray(detail) ? (detail as WrongShape[]) : []
-  if (!first) return { detail: t('errors.unexpected', { status }), field: '' }
-  return { detail: t('errors.shape', { why: first.msg }), field: first.loc.slice(1).join('.') }
+  const detail = problem.detail ?? t('errors.unexpected', { status: response.status })
+  return new Refusal(response.status, code, detail, problem.params ?? {}, problem.current, response.headers.get('ETag') ?? '')
 }
 
 function withQuery(where: string, query: Asking['query']): string {

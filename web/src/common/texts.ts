@@ -58,7 +58,6 @@ const zh = {
     unanswered: '服务器没有回答，请检查网络。恢复连接后再试一次：已经执行的不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
     shownBefore: '已经完成，但带有密钥的响应丢失了，密钥不会再次显示。请刷新页面，删除刚创建的内容，再重新创建。',
-    shape: '服务器不接受填写的内容：{why}',
     notFound: '页面不存在',
     notFoundText: '地址可能输入有误，或店铺已被删除。',
     home: '回到总览',
@@ -132,7 +131,6 @@ const en: Texts<typeof zh> = {
       'Unexpected response from the server ({status}). Reload the page; if it happens again, check the server log.',
     shownBefore:
       'It was done, but the response with the secret got lost, and a secret is shown only once. Reload the page, remove what was made, and make it again.',
-    shape: 'The server refuses this input: {why}',
     notFound: 'Page not found',
     notFoundText: 'The address may be wrong, or the shop was removed.',
     home: 'Go to the overview',

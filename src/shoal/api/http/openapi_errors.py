@@ -22,31 +22,20 @@ class ProblemBody(BaseModel):
     current: Any = None
 
 
-class ShapeProblem(BaseModel):
-    """One field of a body that has the wrong shape."""
-
-    type: str
-    loc: list[str | int]
-    msg: str
-
-
-class InvalidBody(BaseModel):
-    """The body or a parameter cannot be used: a sentence, or a list of the fields with the wrong shape."""
+class InvalidBody(ProblemBody):
+    """The body or a parameter cannot be used. ``params`` has the ``field``, and the ``places`` of a wrong shape."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
-                    "detail": [{"type": "bool_type", "loc": ["body", "enabled"], "msg": "Should be a boolean"}],
+                    "detail": "“enabled” has the wrong format.",
                     "code": "invalid_body",
-                    "params": {},
+                    "params": {"field": "enabled", "places": [{"loc": ["body", "enabled"], "type": "bool_type"}]},
                 }
             ]
         }
     )
-    detail: str | list[ShapeProblem]
-    code: str
-    params: dict[str, Any]
 
 
 _SENTENCES = {

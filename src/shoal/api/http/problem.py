@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
+
+SHAPES: Final[Mapping[str, frozenset[str]]] = {
+    "missing": frozenset({"missing"}),
+    "unknown": frozenset({"extra_forbidden"}),
+    "long": frozenset({"string_too_long", "too_long"}),
+    "short": frozenset({"string_too_short", "too_short"}),
+    "bounds": frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"}),
+    "wrong": frozenset(),
+}
+"""What is wrong with a field, by the kinds of errors of pydantic; all else has the wrong form."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shoal.api.http.problem import Problem
+from shoal.api.http.problem import SHAPES, Problem
 
 
 def _rows(status: int, names: str, *params: str, codes: str = "") -> Iterator[Problem]:
@@ -121,11 +121,19 @@ _ALL = (
     # ── what was sent ──
     *_rows(
         422,
-        "invalid invalid_body bad_debounce bad_price_floor masked_proxy unknown_buyer bad_item_id bad_moment "
+        "invalid bad_debounce bad_price_floor masked_proxy unknown_buyer bad_item_id bad_moment "
         "bad_schedule bad_part bad_image_url patterns_too_large order_incomplete bad_rule_id duplicate_rule_id "
         "bad_timezone bad_picture",
     ),
     *_rows(400, "bad_body nothing_given bad_pause_duration empty_item_reply empty_keyword bad_keyword_index"),
+    *_rows(422, "invalid_body invalid_query", "places"),
+    *_rows(
+        422,
+        " ".join(f"invalid_{what}/{shape}" for what in ("body", "query") for shape in SHAPES),
+        "field",
+        "places",
+        codes="fields",
+    ),
     *_rows(413, "body_too_large", "limit"),
     *_rows(422, "empty_secret not_a_flag", "field", codes="fields"),
     *_rows(422, "malformed_cookie", "reason", codes="cookie_flaw"),

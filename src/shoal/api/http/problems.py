@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shoal.api.http.problem import Problem
+from shoal.api.http.problem import SHAPES, Problem
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.refusals import note_refusal
 from shoal.api.schemas.op_ids import shown_op_id
@@ -133,15 +133,19 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
     return problem_answer(code, language, params, problem=row, headers=headers, **more)
 
 
-async def _wrong_shape(_: Request, error: Exception) -> JSONResponse:
-    """Answer with FastAPI's list of errors, without the input: a body may hold a cookie."""
+async def _wrong_shape(request: Request, error: Exception) -> JSONResponse:
+    """Answer with a sentence about the first place, and all places: without the input, for a body may hold a cookie."""
     found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
-    answer = {
-        "detail": [{"type": row["type"], "loc": _place(row["loc"]), "msg": row["msg"]} for row in found],
-        "code": "invalid_body",
-        "params": {},
-    }
-    return JSONResponse(answer, status_code=PROBLEMS["invalid_body"].status)
+    places = [{"loc": _place(row["loc"]), "type": row["type"]} for row in found]
+    where, *names = places[0]["loc"] if places else ["body"]
+    code = "invalid_body" if where == "body" else "invalid_query"
+    kind = found[0]["type"] if found else ""
+    if kind == "json_invalid":
+        names = []
+    elif names:
+        code += next((f"/{word}" for word, kinds in SHAPES.items() if kind in kinds), "/wrong")
+    params = {"field": ".".join(map(str, names)), "places": places}
+    return problem_answer(code, request.headers.get("accept-language"), params)
 
 
 def _place(loc: Sequence[Any]) -> list[Any]:
