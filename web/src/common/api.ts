@@ -249,7 +249,14 @@ function refusal(response: Response, body: unknown): Refusal {
   const code = problem.code ?? ''
   if (response.status === 401 && !AT_SIGN_IN.has(code)) onSignedOut.run()
   const detail = problem.detail ?? t('errors.unexpected', { status: response.status })
-  return new Refusal(response.status, code, detail, problem.params ?? {}, problem.current, response.headers.get('ETag') ?? '')
+  return new Refusal(
+    response.status,
+    code,
+    detail,
+    problem.params ?? {},
+    problem.current,
+    response.headers.get('ETag') ?? '',
+  )
 }
 
 function withQuery(where: string, query: Asking['query']): string {
