@@ -84,6 +84,14 @@ async def test_what_is_shown_can_be_sent_back_and_changes_nothing(door: Door) ->
     assert door.account().ai_provider_id != number
 
 
+async def test_of_two_providers_with_one_host_and_model_a_shop_keeps_its_own(door: Door) -> None:
+    numbers = {await provider(door), await provider(door)}
+    for number in numbers:
+        await door.server.manager.update_settings("shop", {"ai_provider_id": number}, caller=Caller(actor="user:1"))
+        await put(door, ai_enabled=True, base_url=URL, model_name="m", max_bargain_rounds=number)
+        assert door.account().ai_provider_id == number
+
+
 async def test_drafts_stay_drafts_when_a_script_turns_the_model_on(door: Door) -> None:
     await provider(door)
     await put(door, ai_enabled=False, base_url=URL)

@@ -19,9 +19,12 @@ from model_steps import served_model, settings_for
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.api.metrics import stored_figures
+from shoal.api.metrics.collector import _stored
+from shoal.api.metrics.stored_figures import StoredFigures
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired
 from shoal.storage.assistant_tables import ai_provider_states
+from shoal.storage.database_stats import DatabaseStats
 from standins import until
 
 TOKEN = "a token of the operator's monitoring"
@@ -201,3 +204,16 @@ async def test_a_database_that_does_not_answer_hides_only_what_only_it_knows(
 
 async def _never(*_: Any, **__: Any) -> Any:
     await asyncio.Event().wait()
+
+
+def test_each_figure_of_the_database_has_its_own_name() -> None:
+    one = {"messages_waiting": 2, "notices_waiting": 3, "drafts_waiting": 4, "providers_resting": 5}
+    stored = StoredFigures(
+        read_at=0.0, stats=DatabaseStats(kind="sqlite", size=9, degraded=False), outbox={("waiting",): 6}, incidents={},
+        order_problems={("no_rule",): 7}, units_free={("stock",): 8}, webhooks={}, model_budget_used=0.5, **one,
+    )  # fmt: skip
+    shown = {family.name: sum(sample.value for sample in family.samples) for family in _stored(stored)}
+    assert {name.removeprefix("shoal_"): value for name, value in shown.items() if value and "_age_" not in name} == {
+        "database_size_bytes": 9, "messages_waiting": 2, "notices_waiting": 3, "drafts_waiting": 4,
+        "model_providers_resting": 5, "outbox": 6, "order_problems": 7, "units_free": 8, "model_budget_used": 0.5,
+    }  # fmt: skip

@@ -117,6 +117,20 @@ async def test_a_line_that_hears_only_what_it_cannot_read_asks_the_history_and_s
     assert shoal.push_counts.of("shop").unreadable_since(0) == 2
 
 
+async def test_a_line_that_could_not_read_something_once_is_still_found_deaf_later(shoal: Shoal) -> None:
+    await reopened(shoal)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    world = shoal.sandbox.world
+    buyer = world.buyer("小鱼")
+    world.write(world.chat(world.seller(unb), buyer), buyer.id, "在吗", codec.text_content("在吗"), codec.TEXT)
+    await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="raw", data="nobody reads this")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
+    assert (await shoal.sandbox.sockets(unb))["total"] == 2, "an event of the line before is no excuse for this one"
+
+
 async def test_the_card_of_a_buyer_who_pays_and_says_nothing_is_found_when_its_push_cannot_be_read(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

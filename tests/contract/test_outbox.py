@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert, select
 
 from contract.message_steps import a_message, a_row, echoes, ours, queued, the_message
 from shoal.accounts.events import MessageEvent
@@ -17,6 +18,7 @@ from shoal.messages.message_log import MessageLog
 from shoal.messages.outbox import Outbox, Queued
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.storage.database import Database
+from shoal.storage.schema import once_replies
 from store_steps import Clock, Place
 
 
@@ -178,6 +180,18 @@ async def test_f1_an_answer_is_stored_only_where_its_messages_are_undecided(
     assert [found.message.message_id for found in await log.unhandled("shop", 0)] == ["m3"]
     assert len(await sendings.list_sendings(["shop"])) == 1
     assert told == []
+
+
+async def test_a_reply_that_is_sent_once_and_never_left_is_due_again_in_its_own_chat_alone(
+    sendings: Outbox, database: Database
+) -> None:
+    had = [("shop", "c"), ("shop", "d"), ("other", "c")]
+    rows = [{"account_id": account, "chat_id": chat, "at_ms": 1} for account, chat in had]
+    await database.write(lambda connection: connection.execute(insert(once_replies), rows).rowcount)
+    await sendings.take_back("shop", [await queued(sendings, a_row(1))], "connection_lost", once_in="c")
+    query = select(once_replies.c.account_id, once_replies.c.chat_id)
+    left = await database.read(lambda connection: connection.execute(query).all())
+    assert {tuple(row) for row in left} == {("shop", "d"), ("other", "c")}
 
 
 async def test_f1_what_another_connection_goes_on_with_is_not_taken_back(log: MessageLog, sendings: Outbox) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+import pytest
+from sqlalchemy import select, text, update
 
 from goods_steps import an_owner, changed
 from notice_steps import SENT, Teller, a_channel
+from shoal.errors import StoreError
 from shoal.notices.server_watch import ServerWatch
 from shoal.notices.store_alarm import REST_MS, TRY_EVERY_MS, StoreAlarm
 from shoal.notices.transport import Outcome, Sent
 from shoal.storage.database import Database
+from shoal.storage.notice_tables import incidents
 from shoal.storage.user_tables import users
 from store_steps import Clock
 
@@ -55,3 +58,24 @@ async def test_it_is_told_once_while_it_lasts_and_then_that_it_is_over(database:
     await passes(REST_MS // 1000)
     assert [channel for channel, _ in told()] == [mine, failing]
     database.group_writer.degraded = False
+
+
+async def test_an_outage_is_noted_also_when_the_first_look_after_it_could_not_store_it(
+    database: Database, clock: Clock
+) -> None:
+    watch = ServerWatch(database, alarm=StoreAlarm(database, Teller(database, clock).transport), now_ms=clock)
+    database.group_writer.degraded = True
+    await watch.look()
+    began, database.group_writer.degraded = clock.now, False
+    renamed = "ALTER TABLE incidents RENAME TO {}"
+    await database.write(lambda connection: connection.execute(text(renamed.format("away"))).rowcount)
+    with pytest.raises(StoreError):
+        await watch.look()
+    back = renamed.replace("incidents", "away").format("incidents")
+    await database.write(lambda connection: connection.execute(text(back)).rowcount)
+    for _ in range(2):
+        clock.now += 10_000
+        await watch.look()
+    query = select(incidents.c.kind, incidents.c.opened_at_ms)
+    noted = await database.read(lambda connection: connection.execute(query).all())
+    assert [tuple(row) for row in noted] == [("store_degraded", began)]

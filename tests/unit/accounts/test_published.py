@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shoal.accounts.account import Account
-from shoal.accounts.events import EventBus
+from shoal.accounts.events import EventBus, MessageEvent
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.published import PublishedAccounts
 from store_steps import an_account
@@ -92,3 +92,12 @@ def test_f4_an_older_snapshot_never_replaces_a_newer_one() -> None:
     published.follow("shop", again, 10)
     published.follow("shop", None, 9)
     assert published.accounts["shop"] is again, "a later life of the id is not deleted"
+
+
+def test_events_of_two_shops_never_replace_each_other_and_newer_ones_of_a_chat_do() -> None:
+    bus = EventBus()
+    with bus.subscribe() as events:
+        for at_ms, account_id in ((1, "a"), (2, "b"), (3, "a")):
+            bus.publish(MessageEvent(account_id=account_id, kind="chat", key="c1", facts={}, at_ms=at_ms))
+        waiting = [(one.account_id, one.at_ms) for one in events._waiting.values() if isinstance(one, MessageEvent)]
+    assert waiting == [("b", 2), ("a", 3)]

@@ -95,6 +95,18 @@ def with_more(rows: Rows) -> Rows:
     }
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_a_value_that_is_usual_is_not_reported_and_another_one_is(name: str) -> None:
+    contract = contract_of(name)
+    for table, columns in contract.tables.items():
+        for column, usual in columns.usual.items():
+            for value, is_said in ((usual, False), (f"not {usual}", True)):
+                tables = OldTables()
+                tables.rows[table] = [OldRow(1, {column: value})]
+                found = contract.apply(tables)
+                assert (columns.reported[column] in {odd.code for odd in found.oddities}) is is_said, (column, value)
+
+
 def in_sqlite(path: Path, rows: Rows) -> Path:
     with closing(sqlite3.connect(path)) as made:
         for table, found in rows.items():

@@ -148,6 +148,16 @@ def test_a_database_without_oddities_is_taken_whole(tmp_path: Path) -> None:
     assert afu.answered_chats == ("55501",)
 
 
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
+def test_no_more_shops_come_than_the_caller_may_have(tmp_path: Path, most: int) -> None:
+    me, shops = a_user(), [{"id": f"s{number}", "value": cookie_of(number), "user_id": 1} for number in range(1, 4)]
+    old = read_old_file(write_sqlite(tmp_path / "old.db", {"cookies": shops}))
+    here = Here(caller=me, users={"admin": me}, emails=frozenset(), accounts={}, taken={}, most_shops=most)
+    plan = make_plan(old, here)
+    assert [account.draft.id for account in plan.accounts] == [row["id"] for row in shops][:most]
+    assert [odd.row for odd in plan.oddities if odd.code == "too_many_shops"] == [row["id"] for row in shops][most:]
+
+
 def test_d3_one_row_that_clashes_keeps_no_other_row_out(tmp_path: Path) -> None:
     rows = an_old_shop()
     me = a_user()

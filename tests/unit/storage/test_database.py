@@ -55,6 +55,12 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+async def test_a_directory_that_does_not_take_its_mark_is_refused(tmp_path: Path) -> None:
+    (tmp_path / MARKER_FILE).symlink_to(tmp_path / "disk" / "that-is-away")
+    failure = await refused(tmp_path)
+    assert (failure.code, MARKER_FILE in str(failure)) == ("data_dir_unusable", True)
+
+
 async def test_the_directory_and_every_file_are_private(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "data"
     before = os.umask(0)
