@@ -18,7 +18,7 @@ from shoal.errors import StoreError
 from shoal.server.reply_server import build_app
 from shoal.storage import integrity_check
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import FakeSite, quick_settings, until_told
+from standins import ANN, FakeSite, quick_settings, until_told
 
 
 class HeldCheck:
@@ -88,12 +88,16 @@ async def test_reads_are_served_at_once_and_changes_and_connections_wait_for_the
         assert (await door.call("GET", "/system/status"))["store"]["checking"] is True
         with pytest.raises(StoreError, match="being checked"):  # what no request asked for is refused too
             await door.server.database.write(lambda _: None)
+        with pytest.raises(StoreError, match="being checked"):
+            await door.server.manager.update_settings("shop", {"paid_message": "of no request"}, caller=ANN)
         assert (await door.call("GET", "/cookies/shop"))["state"] == "stopped"
         assert door.site.ever == {}
         held.may_end.set()
         await until_told(lambda: _state(door), "running")
         assert door.site.ever == {"shop": 1, "other": 1}
         await door.call("PUT", "/cookies/shop/remark", json={"remark": "now"})
+        history = (await door.call("GET", "/cookies/shop/history"))["items"]
+        assert not any("paid_message" in entry["changes"] for entry in history[:-1]), "what was refused is not written"
         assert (await door.call("GET", "/health/ready"))["services"]["database"] == "ok"
         assert (await door.call("GET", "/system/status"))["store"]["checking"] is False
 

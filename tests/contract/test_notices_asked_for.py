@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import insert
 
-from goods_steps import an_owner
+from goods_steps import an_owner, changed
 from notice_steps import Teller, a_channel
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.notices.day_summary import _summary
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject
+from shoal.storage.user_tables import grants
 from store_steps import Clock, an_account, created
 
 MINUTE, HOUR = 60, 3_600
@@ -111,3 +115,20 @@ async def test_a_summary_of_the_day_comes_at_nine_to_those_who_ask_for_it(
         ("29 09:00", "Today: 0 new, 1 still open"),
         ("30 09:00", "Today: 0 new, 1 still open"),
     ]
+
+
+async def test_the_summary_counts_what_its_reader_sees_now_and_nothing_of_an_earlier_shop_of_that_id(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    staff, earlier = await an_owner(database), await an_owner(database)
+    since = {"account_id": "shop", "access": "read"}
+    await changed(database, insert(grants).values(user_id=staff, account_since_ms=0, **since))
+    await changed(database, insert(grants).values(user_id=earlier, account_since_ms=77, **since))
+    subject, kind = account_subject("shop"), IncidentKind.PARKED
+    await teller.happens(Opening(subject=subject, kind=kind, at_ms=clock(), account_id="shop"))
+    facts = {
+        user: (await database.read(partial(_summary, user_id=user, now_ms=clock()))).facts
+        for user in (owner, staff, earlier)
+    }
+    one, none = {"opened": 1, "still_open": 1}, {"opened": 0, "still_open": 0}
+    assert facts == {owner: one, staff: one, earlier: none}

@@ -145,6 +145,18 @@ async def test_what_runs_is_stored_now_and_then_so_that_a_crash_knows_its_moment
         await until(lambda: store._observations.get("shop", Observation()).last_heartbeat_at_ms == heard)
 
 
+async def test_what_an_earlier_connection_still_hears_is_no_sign_of_life_of_the_shop() -> None:
+    site = FakeSite()
+    async with managing(site, MemoryStore()) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        earlier: Link = site.links["shop"]
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        await until(lambda: manager.observation("shop").state is S.STOPPED)
+        before = manager.observation("shop")
+        earlier.received(message=True)
+        assert manager.observation("shop") == before
+
+
 @pytest.mark.slow
 async def test_a_store_that_fails_delays_moves_and_loses_none() -> None:
     store = FailingStore()

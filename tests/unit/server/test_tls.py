@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.types import Message, Scope
 
 from certificates import certificate
+from shoal.api.http.request_checks import RequestChecks
 from shoal.errors import ConfigError
 from shoal.server.listener import usable_certificate
 from shoal.server.tls import Certificate
@@ -116,3 +118,24 @@ def test_tls_opens_the_door_elsewhere_and_needs_both_files(tmp_path: Path) -> No
     for half in ({"tls_cert": good.cert}, {"tls_key": good.key}):
         with pytest.raises(ConfigError, match="needs both files"):
             usable_certificate(quick_settings(**half))
+
+
+@pytest.mark.parametrize(("kind", "scheme"), [("http", "http"), ("websocket", "ws")])
+async def test_a_secret_in_clear_from_elsewhere_is_refused_by_requests_and_by_sockets(kind: str, scheme: str) -> None:
+    answers: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope: Scope = {
+        "type": kind, "scheme": scheme, "method": "GET", "path": "/events", "client": ("192.0.2.9", 5),
+        "headers": [(b"authorization", b"Bearer x")],
+    }  # fmt: skip
+    checks = RequestChecks(allow_plain_http=False)
+    assert await checks.look(scope, receive, send) is None
+    assert answers[0].get("code", answers[0].get("status")) in {1008, 403}
+    for allowed in ({"client": ("127.0.0.1", 5)}, {"scheme": f"{scheme}s"}):
+        assert await checks.look({**scope, **allowed}, receive, send) is not None

@@ -52,3 +52,45 @@ def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytes
         for one in left:
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_the_service_manager_hears_that_the_server_is_ready_once_all_workers_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "END_SECONDS", 0.1)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    settings = quick_settings(
+        data_dir=tmp_path / "data", node="one", workers=2, port=0, database_url="postgresql://nobody@127.0.0.1:1/none"
+    )
+    (numbers, number), (begun, begin), (freed, free) = os.pipe(), os.pipe(), os.pipe()
+    os.write(number, b"12")
+
+    def serves(_settings: Settings, _taken: socket.socket, worker: Worker) -> int:
+        if os.read(numbers, 1) == b"2":  # it begins after the first one is ready
+            os.write(begin, b"2")
+            os.read(freed, 1)
+        worker.ready()
+        time.sleep(600)
+        return 0
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        parent = os.fork()
+        if parent == 0:
+            try:
+                Workers(settings, serves, lambda _: None).run()
+            finally:
+                os._exit(0)
+        try:
+            assert os.read(begun, 1) == b"2"
+            with pytest.raises(BlockingIOError):
+                manager.recv(64, socket.MSG_DONTWAIT)
+            os.write(free, b"2")
+            manager.settimeout(60)
+            assert manager.recv(64) == b"READY=1"
+        finally:
+            os.kill(parent, signal.SIGTERM)
+            os.waitpid(parent, 0)
+            for handle in (numbers, number, begun, begin, freed, free):
+                os.close(handle)
