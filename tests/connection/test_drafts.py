@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from connection.counters import Counter
 from doors import another_person
 from model_runs import a_run, state_of
+from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.errors import TemporaryFailure
 from shoal.storage.schema import messages
@@ -149,7 +150,10 @@ async def test_words_typed_with_shoal_end_the_open_draft_of_their_chat(counter: 
     run = await _draft(counter)
     elsewhere = await a_run(counter.door.server.database, chat_id="another", buyer_id=counter.buyer_id)
     body = {"cookie_id": "shop", "chat_id": counter.chat_id, "to_user_id": counter.buyer_id, "message": "我来答"}
-    await counter.door.call("POST", "/send-message", json=body)
+    with counter.door.server.manager.events.subscribe() as events:
+        await counter.door.call("POST", "/send-message", json=body)
+        told = [event for event in await events.take() if isinstance(event, MessageEvent) and event.kind == "model"]
+    assert [event.key for event in told] == [str(run)], "open windows hear that it is no draft any more"
     row = await counter.door.call("GET", f"/ai-runs/{run}")
     assert (row["state"], row["why"], row["outbox_id"]) == ("superseded", "human", None)
     assert (await _approve(counter, run, 409))["code"] == "run_closed"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from door_pairs import open_door_pair
+from doors import open_door
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.turns import Turn
@@ -74,3 +76,15 @@ async def test_servers_that_are_all_set_up_for_backups_make_one(tmp_path: Path, 
         assert (last.code, last.why) == ("", "")
         await asyncio.gather(*(each._make_in_turn() for each in schedules))
         assert [one.name for one in backups.iterdir()] == [Path(last.path).name], "it was not due again"
+
+
+@pytest.mark.slow
+async def test_a_server_among_others_asks_whose_turn_the_backup_is_and_a_single_one_does_not(
+    tmp_path: Path, url: str
+) -> None:
+    async with open_door_pair(tmp_path, url) as pair, open_door(tmp_path / "single") as single:
+        async with AsyncExitStack() as stack:
+            turns = [door.server.backups._turn_of_all for door in (pair.owner, pair.other)]
+            taken = [await stack.enter_async_context(turn.taken()) for turn in turns if turn is not None]
+        assert taken == [True, False]
+        assert single.server.backups._turn_of_all is None
