@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shoal import __version__
-from shoal.cli.late_commands import Late, LateGroup
+from shoal.cli.late_commands import LateGroup
 from shoal.cli.words import language, words
 from shoal.concurrency.child_process import forbid_core_dumps
 from shoal.errors import ConfigError, ShoalError
@@ -28,30 +28,6 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 _EXIT_CODES = words("cli.app.help.exit_codes")
-_GROUPS = (
-    Late("commands.accounts", "accounts"),
-    Late("commands.rules", "rules"),
-    Late("commands.goods", "items"),
-    Late("commands.chats", "chats"),
-    Late("commands.ai", "ai"),
-    Late("commands.chats", "messages"),
-    Late("commands.orders", "orders"),
-    Late("commands.deliveries", "deliveries"),
-    Late("commands.goods", "goods"),
-    Late("commands.chats", "buyers"),
-    Late("commands.notices", "channels"),
-    Late("commands.notices", "incidents"),
-    Late("commands.notices", "notices"),
-    Late("commands.system", "history"),
-    Late("commands.users", "users"),
-    Late("commands.own", "me"),
-    Late("commands.servers", "keys"),
-    Late("backup", "backup"),
-    Late("commands.own", "tokens"),
-    Late("commands.own", "webhooks"),
-    Late("commands.system", "system"),
-    Late("commands.servers", "nodes"),
-)
 
 
 class _Shoal(LateGroup):
@@ -59,19 +35,40 @@ class _Shoal(LateGroup):
 
     before = MappingProxyType(
         {
-            "restore": Late("restore", "restoring", single=True),
-            "migrate-store": Late("migrate_store", "moving", single=True),
-            "doctor": Late("doctor.command", "examining", single=True),
-            "export": Late("shop_file", "shops", single=True),
-            "apply": Late("shop_file", "shops", single=True),
+            "restore": "restore:restoring",
+            "migrate-store": "migrate_store:moving",
+            "doctor": "doctor.command:examining",
+            "export": "shop_file:shops",
+            "apply": "shop_file:shops",
         }
     )
     after = MappingProxyType(
         {
-            "login": Late("sign_in", "sign_in", single=True),
-            "logout": Late("sign_in", "sign_in", single=True),
-            **{group.of: group for group in _GROUPS},
-            "import": Late("imports", "imports"),
+            "login": "sign_in:sign_in",
+            "logout": "sign_in:sign_in",
+            "accounts": "commands.accounts:accounts",
+            "rules": "commands.rules:rules",
+            "items": "commands.goods:items",
+            "chats": "commands.chats:chats",
+            "ai": "commands.ai:ai",
+            "messages": "commands.chats:messages",
+            "orders": "commands.orders:orders",
+            "deliveries": "commands.deliveries:deliveries",
+            "goods": "commands.goods:goods",
+            "buyers": "commands.chats:buyers",
+            "channels": "commands.notices:channels",
+            "incidents": "commands.notices:incidents",
+            "notices": "commands.notices:notices",
+            "history": "commands.system:history",
+            "users": "commands.users:users",
+            "me": "commands.own:me",
+            "keys": "commands.servers:keys",
+            "backup": "backup:backup",
+            "tokens": "commands.own:tokens",
+            "webhooks": "commands.own:webhooks",
+            "system": "commands.system:system",
+            "nodes": "commands.servers:nodes",
+            "import": "imports:imports",
         }
     )
 

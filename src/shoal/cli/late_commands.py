@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -11,33 +10,24 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
-    """Where a command is: ``of`` of ``module``, to which the modules ``added`` add commands of their own."""
-
-    module: str
-    of: str
-    added: tuple[str, ...] = ()
-    single: bool = False
-    """It is one command of that Typer instance, and not the whole instance as a group."""
-
-    def made(self, name: str) -> Any:
-        """Import its modules and return the command."""
-        instance = getattr(import_module(f"shoal.cli.{self.module}"), self.of)
-        for module in self.added:
-            import_module(f"shoal.cli.{module}")
-        group = get_group(instance)
-        if self.single:
-            return group.commands[name]
-        group.name = name
-        return group
+def _made(name: str, place: str) -> Any:
+    """Import the module of a command and return it: a group, or one of the commands of that Typer instance."""
+    module, _, instance = place.partition(":")
+    group = get_group(getattr(import_module(f"shoal.cli.{module}"), instance))
+    if name in group.commands:
+        return group.commands[name]
+    group.name = name
+    return group
 
 
 class LateGroup(TyperGroup):
-    """A group with commands that are made when they are asked for, before and after those that it is given."""
+    """A group with commands that are made when they are asked for, before and after those that it is given.
 
-    before: Mapping[str, Late]
-    after: Mapping[str, Late]
+    Each stands by its name, with the module of ``shoal.cli`` and the Typer instance in which it is.
+    """
+
+    before: Mapping[str, str]
+    after: Mapping[str, str]
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -56,8 +46,8 @@ class _Commands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         found = self._commands[name]
-        if isinstance(found, Late):
-            found = self._commands[name] = found.made(name)
+        if isinstance(found, str):
+            found = self._commands[name] = _made(name, found)
         return found
 
     def __contains__(self, name: object) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.cli.cells import word
 from shoal.cli.files import json_of
-from shoal.cli.rows import LIMIT, Answer, Cell, Given, Shown, arg, flag, option, row
+from shoal.cli.rows import LIMIT, OF_SHOP, SHOPS, Answer, Cell, Given, Shown, arg, flag, option, row
 from shoal.cli.run_rows import group, listed
 from shoal.cli.words import ago, language, printable, words
 
@@ -109,7 +109,7 @@ channels = group("channels", (
         needs_change=True, help="cli.notices.help.change",
     ),
     row("tells", _tells, _CHANNEL, option("--kind", "kinds", list[str], help="cli.notices.help.kind"),
-        option("--account", "accounts", list[str], help="cli.notices.help.account"),
+        SHOPS.but(help="cli.notices.help.account"),
         flag("--everything", "_everything", help="cli.notices.help.everything"), shown=_SUBSCRIPTION,
         help="cli.notices.help.tells"),
 ))  # fmt: skip
@@ -126,7 +126,7 @@ notices = group("notices", (
 
 incidents = group("incidents", (
     row(
-        "list", _incidents, flag("--all", "_all"), option("--account", "cid", "cli.incidents.help.account"),
+        "list", _incidents, flag("--all", "_all"), OF_SHOP,
         option("--limit", kind=int, default=50, min=1, max=200),
         none="cli.incidents.none",
         shown={

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STEPS = ("free_shipping", "paid_message", "confirm")
 _ORDER = arg("ORDER", "order_id", help="cli.orders.help.order_id")
-_ONLY_SHOP = arg("ACCOUNT", "cid", default=None, help="cli.orders.help.only_shop")
+_ONLY_SHOP = SHOP.but(default=None, help="cli.orders.help.only_shop")
 _ENDING = with_ending(".csv", ".xlsx", refused="cli.deliveries.bad_ending")
 
 
@@ -65,7 +65,10 @@ def sums_table(sums: Answer) -> Table | str:
     if sums["left_out"]:
         rows.append((words("cli.orders.left_out", count=sums["left_out"]),))
     rows.append((words("cli.orders.total"), *_figures(sums["total"])))
-    return rows_table((sums["by"], *_FIGURES), rows)
+    table = rows_table((sums["by"], *_FIGURES), rows)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
 
 
 def _summed(by: str, row: Answer) -> str:

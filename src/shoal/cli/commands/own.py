@@ -9,7 +9,7 @@ import typer
 
 from shoal.cli.cells import Sentence, either, every, since, word
 from shoal.cli.cells import when as at
-from shoal.cli.rows import Answer, Given, Row, Shown, arg, option, row
+from shoal.cli.rows import SHOPS, Answer, Given, Row, Shown, arg, option, row
 from shoal.cli.run_rows import group
 from shoal.cli.words import printable, word_or, words
 from shoal.errors import ConfigError
@@ -71,7 +71,7 @@ tokens = group("tokens", (
         },
     ),
     row("make", "POST /tokens", arg("NAME", "name"), option("--scope", kind=SCOPES, default="read",
-        help="cli.help.permission"), option("--account", "accounts", list[str]),
+        help="cli.help.permission"), SHOPS.but(help="cli.tokens.help.account"),
         option("--days", "expires_days", int, 90, min=1, max=366), shown=lambda made, _: str(made["token"]),
         first=Sentence("cli.tokens.made", {"day": lambda made: made["expires_at"][:10]})),
     row("revoke", "DELETE /tokens/{token_id}", arg("ID", "token_id", int), shown="cli.tokens.revoked"),
@@ -110,7 +110,7 @@ webhooks = group("webhooks", (
         },
     ),
     row("add", "POST /webhooks", arg("ADDRESS", "url"), option("--kind", "kinds", [*_KINDS]),
-        option("--account", "accounts", list[str]), first="cli.webhooks.made",
+        SHOPS.but(help="cli.webhooks.help.account"), first="cli.webhooks.made",
         shown=lambda made, _: str(made["secret"])),
     row("test", "POST /webhooks/{webhook_id}/test", _WEBHOOK, shown=_tried, ok="sent"),
     row(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from shoal.cli.cells import either, since
-from shoal.cli.rows import YES, Answer, Given, arg, option, row
+from shoal.cli.rows import SHOPS, YES, Answer, Given, arg, option, row
 from shoal.cli.run_rows import AsJson, echo, group, sure
 from shoal.cli.words import printable, words
 from shoal.errors import ConfigError
@@ -120,7 +120,7 @@ users = group("users", (
         },
     ),
     row("invite", _invite, arg("ROLE", "role", ROLES, "owner"), option("--email"), _HOURS.but(default=72),
-        option("--account", "_accounts", list[str], metavar="ID", help="cli.users.help.invited_shops"),
+        SHOPS.but(name="_accounts", help="cli.users.help.invited_shops"),
         option("--permission", "_permission", ("read", "reply", "operate"), "reply",
                help="cli.users.help.shared_permission"), shown=_link),
     row(
