@@ -35,11 +35,26 @@ _FATES = ("taken", "changed", "skipped", "waiting", "known")
 # ── what is done ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise typer.BadParameter(words("cli.imports.no_file", path=path))
+    return path
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise typer.BadParameter(words("cli.imports.no_folder", path=path))
+    return path
+
+
+def _asked_key(_: bool) -> str:
+    if not sys.stdin.isatty():
+        raise ConfigError("cli.imports.key_unasked")
+    return str(typer.prompt(words("cli.imports.data_key"), hide_input=True, err=True))
+
+
 async def _legacy(client: ApiClient, given: Given) -> Any:
-    uploads = given["_uploads"]
-    if uploads is not None and not uploads.is_dir():
-        raise typer.BadParameter(words("cli.imports.no_folder", path=uploads))
-    return await _import(client, "legacy", given, uploads=uploads)
+    return await _import(client, "legacy", given, uploads=given["_uploads"])
 
 
 async def _autoagent(client: ApiClient, given: Given) -> Any:
@@ -58,11 +73,7 @@ async def _autoagent(client: ApiClient, given: Given) -> Any:
 
 
 async def _ydisks(client: ApiClient, given: Given) -> Any:
-    key = os.environ.get("XIANYU_DATA_KEY", "")
-    if given["_ask_key"]:
-        if not sys.stdin.isatty():
-            raise ConfigError("cli.imports.key_unasked")
-        key = typer.prompt(words("cli.imports.data_key"), hide_input=True, err=True)
+    key = given["_key"] or os.environ.get("XIANYU_DATA_KEY", "")
     return await _import(client, "ydisks", given, headers={"X-Data-Key": key} if key else {})
 
 
@@ -75,8 +86,6 @@ async def _import(
     headers: dict[str, str] | None = None,
 ) -> Answer:
     file = given["_file"]
-    if not file.is_file():
-        raise typer.BadParameter(words("cli.imports.no_file", path=file))
     query = {"name": file.name, "only_user": given.get("_user")}
     with _one_file(file, uploads) as path:
         plan = await client.send_stream("POST /imports/plans", path, query=query, headers=headers)
@@ -201,7 +210,7 @@ def _ended_early(seen: Answer, _: Given) -> str:
     return words("cli.imports.stopped") if seen.get("state") == "stopped" else ""
 
 
-_FILE = arg("FILE", "_file", Path, dir_okay=False)
+_FILE = arg("FILE", "_file", Path, dir_okay=False, read=_there)
 _RUN = arg("IMPORT", "run_id", int, min=1, help="cli.imports.help.run")
 _DRY_RUN = flag("--dry-run", "_dry_run")
 _USER = option("--user", "_user")
@@ -209,10 +218,11 @@ _SHOWING = {"shown": _report, "note": _ended_early}
 _IMPORTED = {**_SHOWING, "ok": lambda seen: seen.get("state", "done") == "done"}
 
 imports = group("import", (
-    row("legacy", _legacy, _FILE, _DRY_RUN, option("--uploads", "_uploads", Path, file_okay=False), _USER, **_IMPORTED),
-    row("autoagent", _autoagent, arg("PATH", "_file", Path, help="cli.imports.help.autoagent_path"), _DRY_RUN,
+    row("legacy", _legacy, _FILE, _DRY_RUN, option("--uploads", "_uploads", Path, file_okay=False, read=_folder), _USER,
         **_IMPORTED),
-    row("ydisks", _ydisks, _FILE, _DRY_RUN, _USER, flag("--ask-key", "_ask_key"), **_IMPORTED),
+    row("autoagent", _autoagent, arg("PATH", "_file", Path, read=_there, help="cli.imports.help.autoagent_path"),
+        _DRY_RUN, **_IMPORTED),
+    row("ydisks", _ydisks, flag("--ask-key", "_key", read=_asked_key), _FILE, _DRY_RUN, _USER, **_IMPORTED),
     row("list", _list, shown=_lines),
     row("show", _show, _RUN, **_SHOWING),
     row("start", _start, _RUN, YES.but(help="cli.imports.help.yes"), shown=_started,

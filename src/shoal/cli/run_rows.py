@@ -80,8 +80,7 @@ def command_of(one: Row, root: str) -> Callable[..., None]:
     params = {_typed_name(param): param for param in _params(one)}
 
     def run_row(**typed: Any) -> None:
-        given = {params[name].name: _read(params[name], value) for name, value in typed.items()}
-        run(one, given)
+        run(one, {param.name: _read(param, typed[name]) for name, param in params.items()})
 
     made: Any = run_row
     made.__signature__ = inspect.Signature([_parameter(name, param, root) for name, param in params.items()])

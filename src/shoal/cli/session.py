@@ -33,6 +33,10 @@ _NAMED = 20
 """How many of the known shops an error names."""
 
 
+OwnUrl = Annotated[str | None, typer.Option("--url", metavar="URL", help=words("cli.session.help.own_url"))]
+"""Of a command that asks no saved sign-in."""
+
+
 class NotSignedIn(ShoalError):
     """There is no valid session for the server."""
 

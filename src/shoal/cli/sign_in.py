@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shoal.cli.api_client import ApiClient, NoServer, Refused
-from shoal.cli.session import Url, asked_url, chosen_url, run
+from shoal.cli.session import OwnUrl, Url, asked_url, chosen_url, run
 from shoal.cli.token_file import TokenFile
 from shoal.cli.words import words
 from shoal.errors import ConfigError
@@ -19,7 +19,7 @@ sign_in = typer.Typer()
 
 @sign_in.command(help=words("cli.app.help.login"))
 def login(
-    url: Url = None,
+    url: OwnUrl = None,
     user: Annotated[
         str | None,
         typer.Option("--user", "-u", help=words("cli.app.help.user")),

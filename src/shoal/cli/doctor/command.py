@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from shoal.cli.run_rows import AsJson
-from shoal.cli.session import Url, run
+from shoal.cli.session import OwnUrl, run
 from shoal.cli.words import words
 from shoal.config import load_settings
 from shoal.errors import ConfigError
@@ -35,7 +35,7 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help=words("doctor.help.offline"))] = False,
     host: Annotated[str | None, typer.Option(help=words("doctor.help.host"), show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help=words("doctor.help.port"), show_default=False)] = None,
-    url: Url = None,
+    url: OwnUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at what the server needs, on its own machine. Exits with 1 when something keeps it from working."""
