@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import re
 import sqlite3
 import time
@@ -21,7 +22,9 @@ pytestmark = [
     pytest.mark.outside,
     pytest.mark.slow,
     pytest.mark.cold,
-    pytest.mark.skipif(FOUND is None, reason="libfaketime has a wheel for Linux on x86-64 only"),
+    pytest.mark.skipif(
+        FOUND is None and not os.environ.get("CI"), reason="libfaketime has a wheel for Linux on x86-64 only"
+    ),
 ]
 
 TOKEN = "a token of the operator's monitoring"
@@ -109,8 +112,9 @@ async def asked(sandbox: SandboxProcess, seller: str, *, answers: int) -> None:
     assert await sandbox.seen(seller, "小鱼") == ["在的"] * answers
 
 
-async def is_wrong(server: WrongServer) -> bool:
-    return any(one["closed_at_ms"] is None for one in await server.told())
+async def is_wrong(server: WrongServer, words: str = "") -> bool:
+    """Whether an incident of the clock goes on, and says that: until the site answers, it is of the stored data."""
+    return any(one["closed_at_ms"] is None and words in one["detail"] for one in await server.told())
 
 
 async def is_right(server: WrongServer) -> bool:
@@ -148,11 +152,10 @@ async def test_g22_a_server_that_starts_400_days_ahead_and_is_set_right_deletes_
         assert min(before.values()) >= 1
 
     async with wrong_server(data_dir, sandbox.url, ahead_seconds=400 * DAY_SECONDS) as server:
-        await soon(lambda: is_wrong(server), every_seconds=0.5)
+        await soon(lambda: is_wrong(server, "The server's clock is wrong: it is 400 days ahead of Xianyu's"))
         await looked_again(server)
         assert await left(server, before) == before
         (told,) = await server.told()
-        assert told["detail"] == "The server's clock is wrong: it is 400 days ahead of Xianyu's"
         assert "nothing is deleted by age" in told["do"]
         assert await server.skew_seconds() == pytest.approx(400 * DAY_SECONDS, abs=60)
         answer = await server.http.get("/cookies/shop", headers={"Authorization": session})
@@ -197,9 +200,8 @@ async def test_g22_a_machine_that_starts_in_1970_answers_each_buyer_once(
     async with wrong_server(data_dir, sandbox.url, ahead_seconds=to_1970) as server:
         seller = await opened_shop(server, sandbox)
         await asked(sandbox, seller, answers=1)
-        await soon(lambda: is_wrong(server), every_seconds=0.5)
+        await soon(lambda: is_wrong(server, "behind Xianyu's"), every_seconds=0.5)
         (told,) = await server.told()
-        assert "behind Xianyu's" in told["detail"]
         assert told["opened_at_ms"] > time.time() * 1000 - 30 * DAY_SECONDS * 1000, "no row is of 1970"
         assert await server.skew_seconds() == pytest.approx(to_1970, abs=60)
         before = server.rows()

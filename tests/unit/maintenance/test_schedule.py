@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from shoal.clock import machine_ms, now_ms, present_clock
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.keeping import Keep, kept_until, superfluous
@@ -71,6 +72,33 @@ async def test_one_is_due_at_its_hour_after_the_last_and_soon_after_a_failure(tm
     assert datetime.fromtimestamp(schedule.due_at_ms(Last(at_ms=ms(early))) / 1000).astimezone().day == 27
     assert schedule.due_at_ms(Last()) == 0, "the first at once"
     assert schedule.due_at_ms(Last(at_ms=ms(made), failed_at_ms=ms(made))) == ms(made) + 3_600_000
+
+
+async def test_g22_what_a_clock_that_was_ahead_made_puts_no_backup_off(tmp_path: Path) -> None:
+    schedule = BackupSchedule(Database(tmp_path), settings(tmp_path))
+    ahead = now_ms() + 400 * 86_400_000
+    for last in (Last(at_ms=ahead), Last(failed_at_ms=ahead), Last(at_ms=now_ms(), failed_at_ms=ahead)):
+        assert schedule.due_at_ms(last) == 0
+
+
+@pytest.mark.slow
+async def test_g22_no_backup_is_deleted_while_the_clock_may_be_wrong(tmp_path: Path) -> None:
+    directory = tmp_path / "backups"
+    directory.mkdir()
+    async with Database(tmp_path / "data") as database:
+        await open_vault(database, tmp_path / "data" / "secret.key")
+        chosen = settings(tmp_path, backup_keep_days=1, backup_keep_weeks=0, backup_keep_months=0)
+        ahead = BackupSchedule(database, chosen, now_ms=lambda: machine_ms() + 400 * 86_400_000)
+        present_clock().note_stored(machine_ms() - 400 * 86_400_000)
+        dated_ahead = [Path((await ahead.make_now()).path)]
+        old = directory / f"shoal-{dated_ahead[0].name.split('-')[1]}-20250101-040000.shoalbackup"
+        old.write_bytes(b"old")
+        dated_ahead.append(Path((await ahead.make_now()).path))
+        assert set(directory.iterdir()) == {old, *dated_ahead}
+        present_clock().note_site(machine_ms())
+        right = await BackupSchedule(database, chosen).make_now()
+        assert set(directory.iterdir()) == {*dated_ahead, Path(right.path)}, "which are not newer, whatever they say"
+        assert (await ahead.last()).at_ms == right.at_ms, "the next one is due after this one"
 
 
 @pytest.mark.slow

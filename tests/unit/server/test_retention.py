@@ -16,6 +16,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore, Pruned
 from shoal.assistant.old_runs import OldRuns
 from shoal.auth.audit_log import AuditLog
+from shoal.clock import machine_ms, present_clock
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.messages.message_log import IncomingMessage, MessageLog
@@ -120,6 +121,7 @@ def a_retention(
     incidents: IncidentHistory | None = None,
     old_runs: OldRuns | None = None,
     checked: Callable[[], Awaitable[None]] = checked_already,
+    ask_time: Callable[[], Awaitable[None]] | None = None,
 ) -> Retention:
     return Retention(
         store,
@@ -131,9 +133,11 @@ def a_retention(
         incidents=incidents or RecordingIncidents(),
         old_runs=old_runs or RecordingRuns(),
         checked=checked,
+        ask_time=ask_time,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
         every_seconds=0.01,
+        again_seconds=0.01,
     )
 
 
@@ -231,3 +235,24 @@ async def test_old_messages_go_and_young_ones_stay(tmp_path: Path) -> None:
         await a_retention(store, messages).prune()
         left = await messages.list_messages(["shop"])
         assert [logged.message.message_id for logged in left] == ["young"]
+
+
+async def test_g22_nothing_is_deleted_until_the_site_says_that_the_clock_is_right() -> None:
+    store, messages, answers = RecordingStore(), RecordingLog(), [400 * DAY_MS, 400 * DAY_MS, 0]
+    present_clock().note_stored(machine_ms() - 400 * DAY_MS)
+
+    async def ask_time() -> None:
+        assert (store.asked, messages.asked) == ([], [])
+        if len(answers) < 3:
+            present_clock().note_site(machine_ms() - answers[0])
+        answers.pop(0)
+
+    retention = a_retention(store, messages, ask_time=ask_time)
+    assert not await retention.prune(), "the site did not answer"
+    assert not await retention.prune(), "it contradicts the clock"
+    assert not await retention.prune(), "and is not asked again"
+    assert (store.asked, messages.asked, len(answers)) == ([], [], 1)
+    present_clock().note_site(machine_ms())
+    retention.start()
+    await until(lambda: len(store.asked) >= 1)
+    await retention.close()

@@ -166,7 +166,7 @@ class BackupSchedule:
                 last = Last(at_ms=done.made_at_ms, path=done.path, bytes=done.bytes, rows=done.rows, node=self._node)
                 log.info("backup made", path=done.path, bytes=done.bytes, rows=done.rows)
                 if present_clock().is_sure:
-                    await asyncio.to_thread(self._delete_old, done.store)
+                    await asyncio.to_thread(self._delete_old, done.store, done.made_at_ms)
             else:
                 last = msgspec.structs.replace(before, failed_at_ms=now, code=done.code, why=done.why)
                 log.error("backup failed", code=done.code, why=done.why)
@@ -244,11 +244,12 @@ class BackupSchedule:
                     child.kill()
                 await child.wait()
 
-    def _delete_old(self, store: str) -> None:
+    def _delete_old(self, store: str, made_at_ms: int) -> None:
+        """Delete what is superfluous. What a clock that was ahead has dated later than the newest does not count."""
         directory = Path(self._settings.backup_dir or "")
         try:
             found = backups_in(directory, store)
-            gone = superfluous(found.values(), self.keep)
+            gone = superfluous([at_ms for at_ms in found.values() if at_ms <= made_at_ms], self.keep)
             for path, at_ms in found.items():
                 if at_ms in gone:
                     path.unlink(missing_ok=True)
