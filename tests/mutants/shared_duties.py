@@ -10,6 +10,14 @@ _UPGRADES = "tests/contract/test_rolling_upgrades.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
+        "every one of several servers makes the daily backup",
+        "server/open_housekeeping.py",
+        'turn = None if storage.node is None else Turn(database, storage.node, "backup")',
+        "turn = None",
+        "tests/contract/test_turns.py::"
+        "test_a_server_among_others_asks_whose_turn_the_backup_is_and_a_single_one_does_not",
+    ),
+    one(
         "a duty writes without the fence of its shard",
         "cluster/duties.py",
         "        carry_fence(fence)\n",
