@@ -11,7 +11,6 @@ import shoal
 SOURCE = Path(shoal.__file__).parent
 
 CHANGING = {
-    "accounts/account_locks.py:_Turns",
     "accounts/account_locks.py:_Wait",
     "api/http/published_events.py:PublishedEvent",
     "assistant/assistant.py:_Run",

@@ -70,7 +70,7 @@ async def test_units_stand_in_clear_nowhere_but_in_the_frames(
     for file in (tmp_path / "data").rglob("*"):
         assert not file.is_file() or b"CANARY7" not in file.read_bytes(), file
     logged_lines = capsys.readouterr().out
-    assert "running" in logged_lines
+    assert "number held" in logged_lines
     assert "CANARY7" not in logged_lines
     await shop.open()
 
