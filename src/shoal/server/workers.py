@@ -56,6 +56,8 @@ class _Place:
         self.pid = 0
         self.line: socket.socket | None = None
         self.is_ready = False
+        self.is_outdated = False
+        """The certificate was renewed while it started: it reads the files again once it can be told."""
         self.started_at = self.pause = 0.0
         self.due_at: float | None = 0.0
         """When it starts; ``None`` while it runs, or shall not."""
@@ -152,6 +154,9 @@ class Workers:
             _hang_up(place)
             return
         place.is_ready = True
+        if place.is_outdated:
+            place.is_outdated = False
+            os.kill(place.pid, signal.SIGHUP)
         log.info("a worker serves", worker=place.number, process=place.pid)
         if not self._has_served:
             self._has_served = True
@@ -164,7 +169,8 @@ class Workers:
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP and self._is_encrypted:
             for place in self._places:
-                if place.pid and place.is_ready:
+                place.is_outdated = place.pid > 0 and not place.is_ready
+                if place.is_ready:
                     os.kill(place.pid, signal.SIGHUP)
         elif number in {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
             self._end(END_NOW if self._ending_since is not None else END)
@@ -190,7 +196,7 @@ class Workers:
             self._become(place, theirs, [ours, *(one.line for one in self._places if one.line is not None)], blocked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
-        place.pid, place.line, place.is_ready, place.due_at = pid, ours, False, None
+        place.pid, place.line, place.is_ready, place.is_outdated, place.due_at = pid, ours, False, False, None
         place.started_at = time.monotonic()
 
     def _become(self, place: _Place, line: socket.socket, parents: list[socket.socket], blocked: Iterable[int]) -> None:

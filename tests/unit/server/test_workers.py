@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from certificates import certificate
 from shoal.config import Settings
 from shoal.server import workers
 from shoal.server.worker import Worker
@@ -94,3 +96,44 @@ def test_the_service_manager_hears_that_the_server_is_ready_once_all_workers_ser
             os.waitpid(parent, 0)
             for handle in (numbers, number, begun, begin, freed, free):
                 os.close(handle)
+
+
+@pytest.mark.slow
+def test_a_worker_that_starts_while_the_certificate_is_renewed_reads_it_once_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler of the signal may not be there yet, and its files may be read already."""
+    monkeypatch.setattr(workers, "END_SECONDS", 0.1)
+    certificate(tmp_path, "localhost")
+    (tmp_path / "localhost.pem").chmod(0o600)
+    settings = quick_settings(
+        data_dir=tmp_path / "data", node="one", workers=1, port=0, database_url="postgresql://nobody@127.0.0.1:1/none",
+        tls_cert=tmp_path / "localhost.pem", tls_key=tmp_path / "localhost.pem",
+    )  # fmt: skip
+    (begun, begin), (freed, free), (heard, hear) = os.pipe(), os.pipe(), os.pipe()
+
+    def starts(_settings: Settings, _taken: socket.socket, worker: Worker) -> int:
+        os.write(begin, b"1")
+        os.read(freed, 1)
+        signal.signal(signal.SIGHUP, lambda *_: os.write(hear, b"H"))
+        worker.ready()
+        time.sleep(600)
+        return 0
+
+    parent = os.fork()
+    if parent == 0:
+        try:
+            Workers(settings, starts, lambda _: None).run()
+        finally:
+            os._exit(0)
+    try:
+        assert os.read(begun, 1) == b"1"
+        os.kill(parent, signal.SIGHUP)
+        time.sleep(0.2)
+        os.write(free, b"1")
+        assert select.select([heard], [], [], 60)[0], "the signal came before the worker could hear it"
+    finally:
+        os.kill(parent, signal.SIGTERM)
+        os.waitpid(parent, 0)
+        for handle in (begun, begin, freed, free, heard, hear):
+            os.close(handle)
