@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,7 @@ async def _said_to(door: Door, method: str, path: str, sent: Sent) -> tuple[int,
 async def test_a_cookie_leaves_by_no_route(
     door: Door, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, "shoal")
     await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
     await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2, secret=CANARY)})
     answers: list[tuple[str, int, str]] = []

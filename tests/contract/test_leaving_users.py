@@ -7,8 +7,8 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from postgres_server import Postgres
@@ -96,7 +96,7 @@ async def test_f11_of_shops_that_two_nodes_add_at_once_a_user_has_no_more_than_a
             assert passes.wait(60)
 
     def limited(name: str) -> Change:
-        return replace(creation(an_account(name)), most_shops=2)
+        return msgspec.structs.replace(creation(an_account(name)), most_shops=2)
 
     asked = False
     async with node(url, stand_at_commit) as (one, _), node(url) as (two, _):
