@@ -209,7 +209,7 @@ bench-compare: $(READY)
 	$(BIN)/python -m benchmarks.http --base "$(BASE)" --accounts 50
 	$(BIN)/python -m benchmarks.rules --base "$(BASE)"
 
-# Short forms of all benchmarks, at most 12 minutes on 2 quiet cores. The tables go to docs/results.md.
+# Short forms of all benchmarks, at most 12 minutes on 2 quiet cores. The tables go to docs/contributing/results.md.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.http --accounts 50 --callers 1 64 --rounds 1
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000

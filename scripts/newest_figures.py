@@ -1,4 +1,4 @@
-"""Write what ``make bench`` measured last into ``docs/results.md``: ``python scripts/newest_figures.py``.
+"""Write what ``make bench`` measured last into ``docs/contributing/results.md``: ``python scripts/newest_figures.py``.
 
 The tables come from ``benchmarks/results/*.json``. They replace everything after the page's mark.
 """
@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.figures import RESULTS, table  # noqa: E402  the benchmarks lie beside this folder
 
-PAGE = ROOT / "docs" / "results.md"
+PAGE = ROOT / "docs" / "contributing" / "results.md"
 MARK = "<!-- Written by scripts/newest_figures.py: change nothing below. -->\n"
 
 

@@ -1,4 +1,4 @@
-"""Print the figures of the last ``make prove`` as Markdown, for ``docs/consistency.md``.
+"""Print the figures of the last ``make prove`` as Markdown, for ``docs/contributing/consistency.md``.
 
     python scripts/prove_summary.py [--directory .prove] [--run LABEL]
 

@@ -1,4 +1,4 @@
-"""The walks of docs/architecture.md are what the code does: followed with a profiler, in order, short enough."""
+"""The walks of docs/contributing/state.md, messages.md and orders.md are what the code does: followed with a profiler, in order, short enough."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from shoal.storage.database import Database
 
 ROOT = Path(__file__).parents[2]
 SOURCES = f"{ROOT / 'src' / 'shoal'}/"
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGES = "\n".join(
+    (ROOT / "docs" / "contributing" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("state", "messages", "orders")
+)
 MOST_FUNCTIONS, MOST_FILES, MOST_FILES_OF_A_TOGGLE = 20, 9, 12
 
 Step = tuple[str, str]
@@ -61,7 +64,7 @@ async def followed(database: Database, act: Callable[[], Awaitable[object]]) -> 
 
 def walk(heading: str) -> list[Step]:
     """The numbered list of a section."""
-    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    section = PAGES.split(f"## {heading}\n")[1].split("\n## ")[0]
     steps = re.findall(r"^\d+\. `([\w/.]+)`: `([\w.]+)`", section, re.MULTILINE)
     assert steps
     return steps
@@ -69,7 +72,7 @@ def walk(heading: str) -> list[Step]:
 
 def toggle() -> list[Step]:
     """The table of the toggle."""
-    rows = re.findall(r"^\| `([\w/]+\.py)` \| (`.*?): ", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w/]+\.py)` \| (`.*?): ", PAGES, re.MULTILINE)
     assert rows
     return [(file, name) for file, names in rows for name in re.findall(r"`([\w.]+)`", names)]
 

@@ -20,7 +20,7 @@ EXPECTED = {f"{letter}{number}" for letter, count in KNOWN.items() for number in
 
 def _rows() -> dict[str, str]:
     """Return the last cell of each row of the table."""
-    text = (ROOT / "docs" / "consistency.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "contributing" / "consistency.md").read_text(encoding="utf-8")
     found = [(row, last) for rows, last in ROW.findall(text) for row in rows.split(", ")]
     assert len(found) == len(dict(found)), "a row stands in the table twice"
     return dict(found)
