@@ -1,6 +1,6 @@
 """Backups of many messages: how long one takes beside a plain copy, and how long changes wait while it runs.
 
-``python -m benchmarks.backup [MESSAGES]``: the figures of ``docs/contributing/results.md``. The backup is made by the process that
+``python -m benchmarks.backup [MESSAGES]``: its figures are in results.md. The backup is made by the process that
 makes the scheduled ones, beside a server's writer that is asked for a change every 10 ms. MB are those of the file.
 """
 

@@ -1,6 +1,6 @@
 """Goods: picking 9 units of a million for an order, importing 100,000, and taking a batch of them back.
 
-``python -m benchmarks.goods [UNITS]``: the figures of ``docs/contributing/results.md``. Times are of the clock and of this process.
+``python -m benchmarks.goods [UNITS]``: its figures are in results.md. Times are of the clock and of this process.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Moving in: an old database with 10,000 rules in ten shops and 100,000 codes, into a server that has none of it.
 
-``python -m benchmarks.moving [RULES] [CODES]``: the figures of ``docs/contributing/results.md``. Times are of the clock and of this
+``python -m benchmarks.moving [RULES] [CODES]``: its figures are in results.md. Times are of the clock and of this
 process.
 """
 

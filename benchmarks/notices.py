@@ -1,6 +1,6 @@
 """Notices: how few a bad night makes, how soon a parked shop's owner knows, and what an incident costs.
 
-``python -m benchmarks.notices [--shops 60]``: the figures of ``docs/contributing/results.md``. The night passes at once, in this
+``python -m benchmarks.notices [--shops 60]``: its figures are in results.md. The night passes at once, in this
 process; the shops are parked by the real sandbox, and their owners notified over webhooks by the real server.
 """
 
