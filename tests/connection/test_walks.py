@@ -1,4 +1,4 @@
-"""The walks of docs/contributing/state.md, messages.md and orders.md are what the code does: followed with a profiler, in order, short enough."""
+"""The walks of docs/contributing are what the code does: followed with a profiler, in order, short enough."""
 
 from __future__ import annotations
 
