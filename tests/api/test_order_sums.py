@@ -155,7 +155,7 @@ async def test_nobody_gets_the_sums_or_the_file_of_others(door: Door) -> None:
     async with another_person(door) as bob:
         assert (await bob.call("GET", "/orders/sums"))["total"]["orders"] == 0
         assert len(rows_of((await bob.client.get("/orders/export")).content)) == 1
-        for path in ("/orders/sums?cid=shop", "/orders/export?cid=shop"):
+        for path in ("/orders/sums?account=shop", "/orders/export?cid=shop"):
             assert (await bob.call("GET", path, 404))["code"] == "unknown_account"
 
 

@@ -63,7 +63,7 @@ async def test_an_order_is_shown_with_its_acts_its_time_line_and_what_to_do(door
         for number, (order, units) in enumerate(wanted)
     ]
     await door.server.message_log.outbox.queue(letters)
-    handed = (await door.call("GET", f"/sendings?cid=shop&order={ID}"))["items"]
+    handed = (await door.call("GET", f"/sendings?account=shop&order={ID}"))["items"]
     assert [(row["order_id"], row["has_units"]) for row in handed] == [(ID, False), (ID, True)]
     first, second = body["timeline"]
     assert (first["source"], first["status"], first["words"]) == ("card", "pending_ship", "我已付款，等待你发货")
@@ -109,7 +109,7 @@ async def test_nobody_sees_the_orders_of_others(door: Door) -> None:
     async with another_person(door) as bob:
         assert (await bob.call("GET", "/orders"))["items"] == []
         assert (await bob.call("GET", "/api/orders"))["data"] == []
-        assert (await bob.call("GET", "/orders?cid=shop", 404))["code"] == "unknown_account"
+        assert (await bob.call("GET", "/orders?account=shop", 404))["code"] == "unknown_account"
         for method, path in (("GET", ""), ("POST", "/serve"), ("POST", "/settle")):
             body = {"action": "confirm", "outcome": "done"} if path == "/settle" else {}
             await bob.call(method, PATH + path, 404, **({"json": body} if method == "POST" else {}))

@@ -274,7 +274,7 @@ def in_order(accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _accounts_in(path: Mapping[str, str], query: Query, body: Mapping[str, Any]) -> list[str]:
     """Return the shops that a call names, for an error that has to say which of them is not here."""
-    named = [path.get("cid"), query.get("cid"), body.get("account")]
+    named = [path.get("cid"), query.get("account"), body.get("account")]
     several = body.get("accounts") or body.get("shops")
     named += [one.get("account") if isinstance(one, dict) else one for one in several or ()]
     return [str(name) for name in named if name]

@@ -93,7 +93,7 @@ NULL: Final = object()
 """What ``read`` returns to send ``null``: ``None`` is what was not given."""
 
 SHOP = arg("ACCOUNT", "cid", help="cli.help.shop_id", autocompletion=account_ids)
-OF_SHOP = option("--account", "cid", metavar="ACCOUNT", help="cli.help.only_shop", autocompletion=account_ids)
+OF_SHOP = option("--account", metavar="ACCOUNT", help="cli.help.only_shop", autocompletion=account_ids)
 SHOPS = OF_SHOP.but(name="accounts", kind=list[str])
 SINCE = option("--since", metavar="TIME", help="cli.help.since", read=moment)
 UNTIL = option("--until", metavar="TIME", help="cli.help.until", read=moment)

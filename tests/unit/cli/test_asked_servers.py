@@ -141,7 +141,7 @@ async def test_a_password_in_the_environment_is_not_asked_for_and_none_is_no_pas
     ("words", "path", "asked"),
     [
         ("orders list", "/orders", {"limit": "50"}),
-        ("orders list shop --problem --limit 7", "/orders", {"limit": "7", "problem": "true", "cid": "shop"}),
+        ("orders list shop --problem --limit 7", "/orders", {"limit": "7", "problem": "true", "account": "shop"}),
         ("ai runs", "/ai-runs", {"limit": "50"}),
     ],
 )
@@ -164,7 +164,7 @@ async def test_orders_are_saved_in_the_format_that_the_ending_names(
     assert "sold.CSV" in capsys.readouterr().out
     assert await shell(monkeypatch, "orders", "export", "sold.txt", "--url", server.url) == 2
     assert ".xlsx" in capsys.readouterr().err
-    assert server.calls == [("GET", "/orders/export", {"format": "csv", "cid": "one"})]
+    assert server.calls == [("GET", "/orders/export", {"format": "csv", "account": "one"})]
 
 
 async def test_each_shop_that_is_switched_or_resumed_is_told_with_its_state(

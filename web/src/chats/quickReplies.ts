@@ -21,7 +21,7 @@ export const useQuickReplies = defineStore('quickReplies', () => {
   /** Load those of a shop; what is known stays where the server does not answer. */
   async function load(account: string): Promise<void> {
     try {
-      const page = await call<Page<QuickReply>>('GET', '/quick-replies', { query: { cid: account } })
+      const page = await call<Page<QuickReply>>('GET', '/quick-replies', { query: { account } })
       known.set(account, page.items)
     } catch (error) {
       toasts.refused(t('errors.load', { why: why(error) }))

@@ -34,7 +34,7 @@ export function useFound(
 
   async function has(): Promise<boolean> {
     const { account, chat } = place()
-    const query = { cid: account, chat, q: words().trim(), limit: 1 }
+    const query = { account, chat, q: words().trim(), limit: 1 }
     return (await call<Page<Message>>('GET', '/messages', { query })).items.length > 0
   }
 

@@ -39,7 +39,7 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   const isMore = computed(() => ({ messages: next.value.messages !== null, sendings: next.value.sendings !== null }))
   const entries = computed<Entry[]>(() => thread(messages.value, sendings.value, isMore.value))
 
-  const where = () => ({ cid: place().account, chat: place().chat })
+  const where = () => ({ account: place().account, chat: place().chat })
   const loadFacts = () => call<Page<Chat>>('GET', '/chats', { query: { ...where(), limit: 1 } })
   const loadMessages = (cursor?: string, limit = PAGE) =>
     call<Page<Message>>('GET', '/messages', { query: { ...where(), limit, cursor } })

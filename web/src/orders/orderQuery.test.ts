@@ -27,7 +27,7 @@ describe('what is sought among orders', () => {
   it('names a file by the same filters', () => {
     const address = new URL(fileOf(queryOf({ ...none, cid: 'a&b', item: '7001' }, []), 'xlsx'), 'http://x')
     expect(address.pathname).toBe('/orders/export')
-    expect(Object.fromEntries(address.searchParams)).toMatchObject({ cid: 'a&b', item: '7001', format: 'xlsx' })
+    expect(Object.fromEntries(address.searchParams)).toMatchObject({ account: 'a&b', item: '7001', format: 'xlsx' })
     expect(address.searchParams.get('tz')).toBeTruthy()
     expect(address.searchParams.has('q')).toBe(false)
   })

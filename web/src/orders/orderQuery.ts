@@ -11,7 +11,7 @@ export function queryOf(sought: Filters, states: readonly string[]): Query {
   const { q, cid, status, filter, chat, item } = sought
   return {
     q: q.trim() || undefined,
-    cid: cid || undefined,
+    account: cid || undefined,
     status: states.find((state) => state === status),
     problem: filter === 'hand' || undefined,
     chat: chat || undefined,

@@ -9,8 +9,6 @@ from urllib.parse import parse_qsl
 
 from shoal.errors import InvalidInput
 
-_ALSO: Final = {"account": "cid", "cid": "account"}
-"""What other routes call the same thing."""
 _LONGEST: Final = 64
 
 
@@ -31,7 +29,7 @@ def require_names(query: bytes, taken: Collection[str]) -> None:
 
 def _nearest(name: str, taken: Collection[str]) -> str:
     """Return the taken name that is meant; empty when none is like it."""
-    folded = {_folded(also): one for one in taken if (also := _ALSO.get(one))} | {_folded(one): one for one in taken}
+    folded = {_folded(one): one for one in taken}
     close = get_close_matches(_folded(name), folded, n=1)
     return folded[close[0]] if close else ""
 

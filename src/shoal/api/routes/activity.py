@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel
 
+from shoal.api.http.account_filter import OfAccount, asked_for
 from shoal.api.http.caller import TheServer, WhoReads, WhoReadsNamed
 from shoal.api.http.openapi_errors import READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.timestamps import Moment
-from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
@@ -53,7 +53,7 @@ async def get_activity(
         Query(description="Start of the first time span; if omitted, a day ago.", examples=["2026-01-01T00:00:00Z"]),
     ] = None,
     minutes: Annotated[int, Query(ge=1, le=24 * 60, description="Length of a time span, in minutes.")] = 60,
-    cid: OfAccount = None,
+    account_id: OfAccount,
 ) -> Activity:
     """Count buyers' messages, sent replies, and refused or uncertain replies, in equal time spans."""
     now = now_ms()
@@ -64,7 +64,7 @@ async def get_activity(
         )
     spans = await activity(
         server.database,
-        await asked_for(server, who, cid),
+        await asked_for(server, who, account_id),
         since_ms=start,
         until_ms=now + 1,
         span_ms=minutes * _MINUTE_MS,

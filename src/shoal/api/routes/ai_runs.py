@@ -9,12 +9,12 @@ from typing import Annotated
 from fastapi import Path, Query
 
 from shoal.accounts.account import Account
+from shoal.api.http.account_filter import NO_NUL, OfAccount, asked_for
 from shoal.api.http.caller import TheCaller, TheServer, WhoReadsNamed, WhoRepliesNamed
 from shoal.api.http.openapi_errors import POSTING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.routes.history import NO_NUL, Limit
+from shoal.api.routes.history import Limit
 from shoal.api.routes.manual_sending import send_for
-from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.send import Sending
 from shoal.api.schemas.ai_runs import ApproveBody, RunList, RunShape, UsageList, run_shape, usage_row
 from shoal.api.schemas.cursors import cursor_of, place_of
@@ -41,7 +41,7 @@ async def list_runs(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     chat_id: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")] = None,
     state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
     called: Annotated[
@@ -56,7 +56,7 @@ async def list_runs(
     limit: Limit = 50,
 ) -> RunList:
     """List what the models of the caller's accounts were asked, newest first; `raw` is left out."""
-    account_ids = await asked_for(server, who, cid)
+    account_ids = await asked_for(server, who, account_id)
     before_id = place_of(before, 1)[0] if before else None
     wanted = partial(
         read_runs, account_ids=account_ids, chat_id=chat_id, state=state, called=called, before_id=before_id,
@@ -115,11 +115,11 @@ async def list_usage(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     days: Annotated[int, Query(ge=1, le=366, description="How many days, up to today.")] = 30,
 ) -> UsageList:
     """List calls, tokens and cost of the caller's accounts, by day and account, reservations included."""
-    account_ids = await asked_for(server, who, cid)
+    account_ids = await asked_for(server, who, account_id)
     first = (datetime.now(UTC) + _ZONES_AHEAD - timedelta(days=days)).date().isoformat()
     found = await server.assistant.usage.days(account_ids, first)
     return UsageList(items=[usage_row(one) for one in found])

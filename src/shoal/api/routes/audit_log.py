@@ -10,13 +10,14 @@ from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from shoal.api.http.account_filter import NO_NUL
 from shoal.api.http.caller import Me, TheServer
 from shoal.api.http.openapi_errors import READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
 from shoal.api.http.timestamps import Since, Until, ms_of
 from shoal.api.routes.auth import is_admin
-from shoal.api.routes.history import NO_NUL, Cursor, Limit
+from shoal.api.routes.history import Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example

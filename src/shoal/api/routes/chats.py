@@ -7,13 +7,14 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
+from shoal.api.http.account_filter import NO_NUL, OfAccount, asked_for
 from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.routes.history import NO_NUL, Cursor, Limit
-from shoal.api.routes.messages import OfAccount, OfChat, asked_for
+from shoal.api.routes.history import Cursor, Limit
+from shoal.api.routes.messages import OfChat
 from shoal.api.schemas.chat_requests import TakeOverBody
 from shoal.api.schemas.chat_work import StatusWord, status_of
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
@@ -136,7 +137,7 @@ async def list_chats(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     chat: OfChat = None,
     paused: Annotated[bool | None, Query(description="Only chats that are (or are not) taken over.")] = None,
     waiting: Annotated[
@@ -167,7 +168,7 @@ async def list_chats(
     found = await while_here(
         request,
         server.chats.list_chats(
-            await asked_for(server, who, cid),
+            await asked_for(server, who, account_id),
             now_ms=now_ms(),
             only=ChatFilter(
                 chat_id=chat,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -12,11 +13,13 @@ from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.accounts.journal import TIMES_DIFFER_MS, JournalEntry, changes_between
 from shoal.accounts.undo import undo
+from shoal.api.http.account_filter import OfAccount
 from shoal.api.http.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
 from shoal.api.http.changes import changed
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import is_done, require_own_goods
+from shoal.api.http.states_elsewhere import found_account
 from shoal.api.http.timestamps import Since, Until, ms_of
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
@@ -31,7 +34,6 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of rows."
 Cursor = Annotated[
     str | None, Query(max_length=200, description="`next` from the previous page; omit it for the first page.")
 ]
-NO_NUL = r"^[^\x00]*$"
 """Refuses a NUL character: not every database can store one."""
 _PAGE = 500
 _MOST_PAGES = 10
@@ -118,7 +120,7 @@ async def get_whole_history(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Only for this account.")] = None,
+    account_id: OfAccount,
     actor: Annotated[
         str | None, Query(max_length=200, description="Only changes by this actor.", examples=["user:admin"])
     ] = None,
@@ -144,7 +146,7 @@ async def get_whole_history(
         entries = await server.store.journal(
             owner_id=who.id,
             or_accounts=shared,
-            account_id=cid,
+            account_id=account_id,
             after_rev=before,
             before_ms=ms_of(until),
             limit=size,
@@ -157,8 +159,18 @@ async def get_whole_history(
             if sought.fits(entry) and server.authorization.may_see_entry(who, entry):
                 rows.append(_row(server, who, entry))
         if len(entries) < size or sought.is_passed(entries[-1]):
+            if not rows:
+                await _require_known(server, who, account_id, shared)
             return WholeHistory(items=rows, next=None)
     return WholeHistory(items=rows, next=cursor_of(before))
+
+
+async def _require_known(server: Server, who: Principal, account_id: str | None, shared: Sequence[str]) -> None:
+    """Raise ``UnknownAccount`` for an account of which the caller has neither a row nor a past."""
+    if account_id is not None and not await server.store.journal(
+        owner_id=who.id, or_accounts=shared, account_id=account_id, limit=1, newest_first=True
+    ):
+        await found_account(server, who, account_id, Permission.READ)
 
 
 def _row(server: Server, who: Principal, entry: JournalEntry) -> AccountHistoryRow:

@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shoal.accounts.change_path import Caller
+from shoal.api.http.account_filter import NO_NUL
 from shoal.api.http.caller import Origin, TheServer, actor_of, signed_in
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import OF_ONE, POSTING, READING_COMPAT, problems
 from shoal.api.http.route_rules import Asks, RouteRule, ruled
 from shoal.api.http.routing import Routes
-from shoal.api.routes.history import NO_NUL, Cursor, Limit
+from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.imports_anywhere import BEGIN, FORGET, PLAN, ROWS, plan_home, with_plan
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.imports import (

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, Field
 
+from shoal.api.http.account_filter import OfAccount, asked_for
 from shoal.api.http.caller import AcceptLanguage, Me, TheServer, WhoReadsNamed
 from shoal.api.http.openapi_errors import READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
-from shoal.api.routes.messages import asked_for
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example
@@ -30,7 +30,6 @@ routes = Routes(tags=["notices"])
 Open = Annotated[
     bool | None, Query(alias="open", description="`1`: only those that last; `0`: only those that are over.")
 ]
-OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
 Notified = Annotated[
     bool | None, Query(description="`1`: only those that lasted long enough to be notified; `0`: only the others.")
 ]
@@ -122,7 +121,7 @@ async def list_incidents(
     who: WhoReadsNamed,
     *,
     is_open: Open = None,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     kind: OfKind = None,
     notified: Notified = None,
     cursor: Cursor = None,
@@ -135,7 +134,12 @@ async def list_incidents(
     """
     before = place_of(cursor, 1)[0] if cursor else None
     found = await server.notices.history.incidents(
-        await _sight(server, who, cid), is_open=is_open, kind=kind, notified=notified, before=before, limit=limit + 1
+        await _sight(server, who, account_id),
+        is_open=is_open,
+        kind=kind,
+        notified=notified,
+        before=before,
+        limit=limit + 1,
     )
     language, page = language_of(accept_language), found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
@@ -164,9 +168,9 @@ async def list_notices(
     return NoticeList(items=[_notice(one, language) for one in page], next=following)
 
 
-async def _sight(server: Server, who: Principal, cid: str | None) -> Sight:
-    accounts = await asked_for(server, who, cid)
-    if cid is not None or (who.token is not None and who.token.only_accounts is not None):
+async def _sight(server: Server, who: Principal, account_id: str | None) -> Sight:
+    accounts = await asked_for(server, who, account_id)
+    if account_id is not None or (who.token is not None and who.token.only_accounts is not None):
         return Sight(accounts=accounts)
     return Sight(accounts=accounts, user_id=who.id, sees_server=who.user.role is Role.ADMIN)
 

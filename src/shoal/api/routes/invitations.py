@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel
 
+from shoal.api.http.account_filter import NO_NUL
 from shoal.api.http.caller import Administrator, Origin, TheNote, TheServer, actor_of, address_of, origin_for
 from shoal.api.http.idempotency import ignores_keys
 from shoal.api.http.openapi_errors import ASKING, OF_ONE, problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
-from shoal.api.routes.history import NO_NUL
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import PermissionWord, example, permission_word
 from shoal.api.schemas.shown_once import ShownOnce

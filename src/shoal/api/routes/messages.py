@@ -7,20 +7,17 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
+from shoal.api.http.account_filter import NO_NUL, OfAccount, asked_for
 from shoal.api.http.caller import ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.http.states_elsewhere import found_account
 from shoal.api.http.timestamps import Since, Until, ms_of
-from shoal.api.routes.history import NO_NUL, Cursor, Limit
+from shoal.api.routes.history import Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
-from shoal.api.server import Server
-from shoal.auth.authorization import Principal
-from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, LoggedMessage
@@ -35,7 +32,6 @@ _SENDING = {
 }  # fmt: skip
 _WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_id": "31.PNM"}
 
-OfAccount = Annotated[str | None, Query(description="Only for this account.", examples=["my-shop"])]
 OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")]
 
 
@@ -147,7 +143,7 @@ async def list_messages(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     chat: OfChat = None,
     direction: Annotated[
         Direction | None,
@@ -175,7 +171,7 @@ async def list_messages(
     found = await while_here(
         request,
         server.message_log.list_messages(
-            await asked_for(server, who, cid),
+            await asked_for(server, who, account_id),
             chat_id=chat,
             direction=direction,
             decision=decision,
@@ -213,7 +209,7 @@ async def list_sendings(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     chat: OfChat = None,
     order: Annotated[str | None, Query(pattern=r"^[0-9]{1,32}$", description="Only messages for this order.")] = None,
     outcome: Annotated[SendOutcome | None, Query(description="Only messages with this outcome.")] = None,
@@ -223,7 +219,7 @@ async def list_sendings(
     """List what the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
     before = place_of(cursor, 1) if cursor else None
     found = await server.message_log.outbox.list_sendings(
-        await asked_for(server, who, cid),
+        await asked_for(server, who, account_id),
         chat_id=chat,
         order_id=order,
         outcome=outcome,
@@ -233,13 +229,6 @@ async def list_sendings(
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     return SendingList(items=[_sending(sending) for sending in page], next=following)
-
-
-async def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
-    """Return the ids of the caller's accounts, or the named one. Raise ``UnknownAccount``."""
-    if cid is None:
-        return [account.id for account in server.authorization.accounts_of(who)]
-    return [(await found_account(server, who, cid, Permission.READ)).id]
 
 
 def _message(logged: LoggedMessage) -> MessageShape:

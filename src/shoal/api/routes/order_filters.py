@@ -6,21 +6,20 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from shoal.api.http.account_filter import NO_NUL
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.orders.order_lists import SoughtOrders
-
-_NO_NUL = r"^[^\x00]*$"
 
 
 def sought_orders(
     *,
     status: Annotated[OrderStatusShape | None, Query(description="Only orders with this status.")] = None,
     problem: Annotated[bool, Query(description="Only orders that need action by the owner.")] = False,
-    chat: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only for this chat.")] = None,
+    chat: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")] = None,
     item: Annotated[
         str | None,
-        Query(max_length=64, pattern=_NO_NUL, description="Only of this item.", examples=["700000000001"]),
+        Query(max_length=64, pattern=NO_NUL, description="Only of this item.", examples=["700000000001"]),
     ] = None,
     since: Annotated[
         Moment | None,
@@ -33,7 +32,7 @@ def sought_orders(
         str,
         Query(
             max_length=64,
-            pattern=_NO_NUL,
+            pattern=NO_NUL,
             description="The beginning of an order id, from four digits on any part of it, an item or buyer id, or a "
             "part of the buyer's name or of the item's title.",
         ),

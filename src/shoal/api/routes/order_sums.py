@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 
+from shoal.api.http.account_filter import OfAccount, asked_for
 from shoal.api.http.caller import AcceptLanguage, TheServer, WhoReadsNamed
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
-from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_filters import Sought
 from shoal.api.schemas.order_sums import OrderSumsShape, order_sums_shape
 from shoal.api.server import Server
@@ -48,7 +48,7 @@ Zone = Annotated[
     str,
     Query(
         max_length=64,
-        description="Whose days and times are meant. Without it those of the shop that `cid` names, else of Shanghai.",
+        description="Whose days and times are meant. If omitted, those of `account`, else of Shanghai.",
         examples=["Asia/Shanghai"],
     ),
 ]
@@ -61,7 +61,7 @@ async def sum_orders(
     who: WhoReadsNamed,
     *,
     by: Annotated[By, Query(description="What the sums are by.")] = By.DAY,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     sought: Sought,
     tz: Zone = "",
 ) -> OrderSumsShape:
@@ -69,8 +69,8 @@ async def sum_orders(
 
     By day at most 400 days are summed.
     """
-    account_ids = await asked_for(server, who, cid)
-    zone = _zone_of(server, cid, tz)
+    account_ids = await asked_for(server, who, account_id)
+    zone = _zone_of(server, account_id, tz)
     until_ms = now_ms() + 1 if sought.until_ms is None else sought.until_ms
     since_ms = sought.since_ms
     if since_ms is None:
@@ -90,7 +90,7 @@ async def export_orders(
     who: WhoReadsNamed,
     *,
     form: Annotated[Literal["csv", "xlsx"], Query(alias="format", description="The kind of the file.")] = "csv",
-    cid: OfAccount = None,
+    account_id: OfAccount,
     sought: Sought,
     tz: Zone = "",
     accept_language: AcceptLanguage = None,
@@ -100,10 +100,10 @@ async def export_orders(
     Numbers of orders, items and buyers are texts. In a CSV file a tab stands before long ones, so that programs that
     open it do not round them.
     """
-    shops = {name: _name_of(server, name) for name in await asked_for(server, who, cid)}
+    shops = {name: _name_of(server, name) for name in await asked_for(server, who, account_id)}
     until_ms = now_ms() + 1 if sought.until_ms is None else sought.until_ms  # later orders are not in the file
     narrow: SoughtOrders = replace(sought, until_ms=until_ms)
-    file = OrderFile(shops, narrow, language_of(accept_language), _zone_of(server, cid, tz), file_of(form))
+    file = OrderFile(shops, narrow, language_of(accept_language), _zone_of(server, account_id, tz), file_of(form))
     await while_here(request, file.checked(server.database.search))
     headers = {**file_headers(f"orders_{now_ms() // 1000}.{form}"), "Cache-Control": "no-store"}
     return StreamingResponse(
@@ -127,9 +127,9 @@ def _check_of(server: Server, who: Principal, shops: Collection[str]) -> Callabl
     return check
 
 
-def _zone_of(server: Server, cid: str | None, tz: str) -> ZoneInfo:
+def _zone_of(server: Server, account_id: str | None, tz: str) -> ZoneInfo:
     """Return the zone that is meant. Raise ``InvalidInput`` (``bad_timezone``)."""
-    account = server.manager.accounts.get(cid) if cid is not None else None
+    account = server.manager.accounts.get(account_id) if account_id is not None else None
     name = tz or (account.timezone if account is not None else "") or DEFAULT_TIMEZONE
     try:
         return ZoneInfo(name)

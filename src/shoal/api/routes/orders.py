@@ -13,6 +13,7 @@ from fastapi import Path, Query, Request
 
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.change_path import Caller
+from shoal.api.http.account_filter import OfAccount, asked_for
 from shoal.api.http.caller import (
     AcceptLanguage,
     ReadAccount,
@@ -27,7 +28,6 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
-from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_delivery import delivery_of, send_once_more
 from shoal.api.routes.order_filters import Sought
 from shoal.api.routes.order_obstacles import obstacles_now
@@ -92,14 +92,16 @@ async def list_orders(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: OfAccount = None,
+    account_id: OfAccount,
     sought: Sought,
     cursor: Cursor = None,
     limit: Limit = 50,
     accept_language: AcceptLanguage = None,
 ) -> OrderList:
     """List the orders of the caller's accounts, newest first."""
-    listing = _listed(server, await asked_for(server, who, cid), sought, cursor, limit, language_of(accept_language))
+    listing = _listed(
+        server, await asked_for(server, who, account_id), sought, cursor, limit, language_of(accept_language)
+    )
     return await while_here(request, listing, lasting=sought.narrows)
 
 

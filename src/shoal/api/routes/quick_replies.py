@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import Path
 
+from shoal.api.http.account_filter import OfAccount
 from shoal.api.http.caller import TheServer, WhoOperatesNamed, WhoReadsNamed
 from shoal.api.http.goods_caller import TheBy
 from shoal.api.http.openapi_errors import POSTING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
-from shoal.api.routes.messages import OfAccount
 from shoal.api.schemas.quick_replies import (
     QuickReplyBody,
     QuickReplyDeleted,
@@ -32,15 +32,15 @@ _CHANGE = POSTING
 
 
 @routes.get("/quick-replies", summary="List quick replies", responses=READING_ONE)
-async def list_quick_replies(server: TheServer, who: WhoReadsNamed, *, cid: OfAccount = None) -> QuickReplyList:
+async def list_quick_replies(server: TheServer, who: WhoReadsNamed, account_id: OfAccount) -> QuickReplyList:
     """List the texts to insert in chats: those of the caller's shops, and those for all shops of their owners."""
-    if cid is None:
+    if account_id is None:
         accounts = server.authorization.accounts_of(who)
         owners = {account.owner_id for account in accounts}
         if who.token is None or who.token.only_accounts is None:
             owners.add(who.id)
     else:
-        accounts = [await found_account(server, who, cid, Permission.READ)]
+        accounts = [await found_account(server, who, account_id, Permission.READ)]
         owners = {accounts[0].owner_id}
     found = await server.chat_desk.quick_replies.of(sorted(owners), [account.id for account in accounts])
     return QuickReplyList(items=[_shape(server, who, one) for one in found])

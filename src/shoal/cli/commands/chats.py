@@ -59,7 +59,7 @@ async def _send(client: ApiClient, given: Given) -> Any:
 
 
 async def _read(client: ApiClient, given: Given) -> Any:
-    query = {"cid": given["cid"], "chat": given["chat"], "limit": given["limit"]}
+    query = {"account": given["cid"], "chat": given["chat"], "limit": given["limit"]}
     return (await listed(client, "GET /messages", query))[::-1]
 
 

@@ -71,7 +71,7 @@ def _with_quiet(given: Given) -> Given:
 
 
 async def _incidents(client: ApiClient, given: Given) -> Any:
-    query = {"open": None if given["_all"] else "1", "cid": given["cid"], "limit": given["limit"]}
+    query = {"open": None if given["_all"] else "1", "account": given["account"], "limit": given["limit"]}
     return await listed(client, "GET /incidents", query)
 
 

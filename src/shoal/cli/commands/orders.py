@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STEPS = ("free_shipping", "paid_message", "confirm")
 _ORDER = arg("ORDER", "order_id", help="cli.orders.help.order_id")
-_ONLY_SHOP = SHOP.but(default=None, help="cli.orders.help.only_shop")
+_ONLY_SHOP = SHOP.but(name="account", default=None, help="cli.orders.help.only_shop")
 _ENDING = with_ending(".csv", ".xlsx", refused="cli.deliveries.bad_ending")
 
 
@@ -127,7 +127,7 @@ def _outcome(name: str) -> str:
 
 
 async def _export(client: ApiClient, given: Given) -> Any:
-    query = {name: given[name] for name in ("cid", "since", "until")}
+    query = {name: given[name] for name in ("account", "since", "until")}
     return await downloaded(client, "GET /orders/export", given["_file"], query)
 
 
