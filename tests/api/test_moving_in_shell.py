@@ -103,7 +103,11 @@ async def test_a_key_that_is_typed_at_a_terminal_is_not_shown(tmp_path: Path) ->
     ours, theirs = os.openpty()
     command = (sys.executable, "-m", "shoal", "import", "ydisks", str(tmp_path / "none.db"), "--ask-key")
     child = await asyncio.create_subprocess_exec(
-        *command, stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment(SHOAL_DATA_DIR=str(tmp_path))
+        *command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=clean_environment(SHOAL_DATA_DIR=str(tmp_path), COLUMNS="300"),
     )
     try:
         with suppress(TimeoutError):
