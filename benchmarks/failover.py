@@ -39,9 +39,10 @@ BUYERS_A_SECOND: Final = 0.5
 
 async def measure(shops: int, rounds: dict[str, int]) -> list[dict[str, Any]]:
     """Strike each way so often. Return a row for each."""
-    rig, striking, warm_start = of_tests("faults.cluster_rig"), of_tests("faults.cluster_cases"), of_tests("warm_start")
+    rig, striking = of_tests("faults.cluster_rig"), of_tests("faults.cluster_cases")
+    warm_start, servers = of_tests("support.runs.warm_start"), of_tests("support.databases.postgres_server")
     warm, chance, rows = warm_start.WarmStart(), random.Random(1), []  # noqa: S311  no secret
-    with tempfile.TemporaryDirectory() as place, of_tests("postgres_server").running_server() as postgres:
+    with tempfile.TemporaryDirectory() as place, servers.running_server() as postgres:
         await asyncio.to_thread(postgres.make_template)
         how = {"shops": shops, "lease_seconds": LEASE_SECONDS, "workers": 2}
         with warm_start.warm_processes(warm):

@@ -311,7 +311,7 @@ async def by_orders(directory: Path, sizes: Sequence[int]) -> dict[int, Costs]:
 
 async def by_orders_on_postgresql(directory: Path, sizes: Sequence[int]) -> dict[int, Costs]:
     """Measure the same on PostgreSQL: the CPU of this process and of the server together."""
-    with of_tests("postgres_server").running_server() as server, server.administrator() as connection:
+    with of_tests("support.databases.postgres_server").running_server() as server, server.administrator() as connection:
         connection.execute("CREATE DATABASE orders")
         process = psutil.Process(server.process.pid)
         with server.administrator("orders") as inside:

@@ -236,7 +236,7 @@ def main() -> None:
     if chosen.be:
         asyncio.run(_be_worker(chosen.url, chosen.be, chosen.width, chosen.seconds, hints=chosen.hints))
         return
-    server = of_tests("postgres_server")
+    server = of_tests("support.databases.postgres_server")
     rows, looks = [], {}
     with server.running_server() as running:
         running.make_template()

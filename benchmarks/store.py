@@ -312,7 +312,7 @@ def cleaning() -> dict[str, Any]:
 
 @contextmanager
 def _postgresql() -> Iterator[str | None]:
-    server = of_tests("postgres_server")
+    server = of_tests("support.databases.postgres_server")
     if not server.INSTALLED:
         yield None
         return

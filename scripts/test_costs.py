@@ -36,7 +36,7 @@ def _tree(pid: int) -> Iterator[int]:
 def spent() -> float:
     """Return the time of this process and of all its descendants, also of those that have ended."""
     ticks = 0
-    warm = sys.modules.get("warm_start")
+    warm = sys.modules.get("support.runs.warm_start")
     forked = warm.WARM.pid if warm else None
     for pid in (*_tree(os.getpid()), *(_tree(forked) if forked else ())):
         try:

@@ -14,12 +14,12 @@ import structlog
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
-import socket_makers
-from compiled_statements import share_compiled_statements
-from even_shares import shared_out
-from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
-from memory_directory import memory_directory
 from shoal.clock import MACHINE
+from support.runs import socket_makers
+from support.runs.compiled_statements import share_compiled_statements
+from support.runs.even_shares import shared_out
+from support.runs.garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
+from support.runs.memory_directory import memory_directory
 
 gc.disable()
 """Until the tests are collected: the conftest of a directory imports most of Shoal before that."""
@@ -57,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if memory := memory_directory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     if seed := config.getoption("two_servers"):
-        import postgres_fixture  # noqa: PLC0415  it imports SQLAlchemy
-        from two_servers import TwoServers  # noqa: PLC0415  it imports the whole server
+        from support.databases import postgres_fixture  # noqa: PLC0415  it imports SQLAlchemy
+        from support.servers.two_servers import TwoServers  # noqa: PLC0415  it imports the whole server
 
         config.pluginmanager.register(postgres_fixture)
         config.pluginmanager.register(TwoServers(seed))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doors import Door, open_door
-from model_runs import a_run
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.messages.quick_replies import QuickReply
-from standins import cookie_of
+from support.models.model_runs import a_run
+from support.servers.doors import Door, open_door
+from support.site.standins import cookie_of
 
 MINE, THEIRS, NOBODYS = "shop", "foreign", "nowhere"
 """A shop of the owner's, shared with staff; one of a stranger's; one that is not there."""

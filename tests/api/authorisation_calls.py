@@ -18,9 +18,9 @@ from starlette.types import Message, Scope
 
 from api.authorisation_callers import MINE, THEIRS
 from api.authorisation_table import ALLOWED, REFUSED
-from doors import Door, layered
-from picture_files import a_png
-from standins import cookie_of
+from support.files.picture_files import a_png
+from support.servers.doors import Door, layered
+from support.site.standins import cookie_of
 
 UNKNOWN = "unknown_account"
 

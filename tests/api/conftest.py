@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doors import Door, started_door
+from support.servers.doors import Door, started_door
 
 
 @pytest.fixture

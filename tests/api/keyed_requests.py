@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from doors import Door
-from standins import cookie_of
+from support.servers.doors import Door
+from support.site.standins import cookie_of
 
 KEY = {"Idempotency-Key": "k1"}
 

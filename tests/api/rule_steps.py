@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from doors import Door
+from support.servers.doors import Door
 
 FULL: dict[str, Any] = {
     "words": [" 包邮 ", "邮费"], "word_mode": "all", "match_mode": "whole_word", "item_ids": ["7001", "7002"],

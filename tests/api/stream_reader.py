@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from doors import Door
 from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import account_events, row_slices
 from shoal.api.http.published_events import PublishedEvent
 from shoal.auth.authorization import Principal
+from support.servers.doors import Door
 
 Event = tuple[str | None, dict[str, Any]]
 

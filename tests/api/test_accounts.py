@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from api.stream_reader import one_by_one
-from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person
+from support.site.standins import cookie_of, until
 
 
 async def test_a5_renewing_a_disabled_account_by_post_does_not_connect_it(door: Door) -> None:

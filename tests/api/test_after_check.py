@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import SandboxProcess
-from doors import Door, open_door
-from sandboxed import QUICK_SITE
-from standins import until
+from support.servers.doors import Door, open_door
+from support.site.sandboxed import QUICK_SITE
+from support.site.standins import until
 
 
 @dataclass

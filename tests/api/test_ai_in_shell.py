@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from doors import Door, in_shell, open_door, served
-from model_runs import a_run
-from model_steps import served_model, settings_for
 from shoal.sandbox.model_provider import ModelProvider
+from support.models.model_runs import a_run
+from support.models.model_steps import served_model, settings_for
+from support.servers.doors import Door, in_shell, open_door, served
 
 EXAMPLE = Path(__file__).parents[2] / "docs/howto/model-cases.csv"
 

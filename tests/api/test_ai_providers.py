@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from doors import Door, another_person, open_door
-from model_steps import KEY, served_model, settings_for
 from shoal.accounts.callers import Caller
 from shoal.assistant.breaker import note_failure
 from shoal.assistant.budget import day_of
@@ -20,6 +18,8 @@ from shoal.errors import NotApplied
 from shoal.storage.assistant_tables import ai_usage
 from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import IdempotencyKeys
+from support.models.model_steps import KEY, served_model, settings_for
+from support.servers.doors import Door, another_person, open_door
 
 ELSEWHERE = settings_for("https://models.example.com")
 SECOND = {"Idempotency-Key": "second"}

@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from doors import open_door, served
-from model_steps import KEY, served_model
 from shoal.cli.app import app
+from support.models.model_steps import KEY, served_model
+from support.servers.doors import open_door, served
 
 
 async def test_providers_are_seen_and_changed_by_commands(tmp_path: Path) -> None:

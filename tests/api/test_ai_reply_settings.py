@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, open_door
-from model_steps import served_model, settings_for
 from shoal.accounts.change_path import Caller
+from support.models.model_steps import served_model, settings_for
+from support.servers.doors import Door, another_person, open_door
 
 URL = "https://models.example.com/v1"
 FIRST = "https://dashscope.aliyuncs.com/compatible-mode/v1"

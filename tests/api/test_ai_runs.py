@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from doors import Door, another_person
-from model_runs import a_run
 from shoal.messages.message_log import IncomingMessage
 from shoal.storage.assistant_tables import ai_usage
 from shoal.storage.known_item_rows import SeenItem
+from support.models.model_runs import a_run
+from support.servers.doors import Door, another_person
 
 
 async def test_runs_page_by_page_without_what_the_model_said(door: Door) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from doors import Door, another_person, open_door
-from model_steps import KEY, served_model, settings_for
 from shoal.sandbox.model_provider import ModelProvider
 from shoal.storage.assistant_tables import ai_provider_states
+from support.models.model_steps import KEY, served_model, settings_for
+from support.servers.doors import Door, another_person, open_door
 
 EN = {"Accept-Language": "en"}
 REPLY = {"action": "reply", "text": "满 30 元包邮", "offered_fen": None, "facts": [1]}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person
-from filter_texts import HARMLESS, links
 from shoal.clock import now_ms
-from standins import until
+from support.messages.filter_texts import HARMLESS, links
+from support.servers.doors import Door, another_person
+from support.site.standins import until
 
 EN = {"Accept-Language": "en"}
 SETTINGS = "/cookies/shop/settings"

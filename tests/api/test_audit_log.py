@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, open_door
 from shoal.auth.audit_entries import AuditEvent
 from shoal.errors import ConfigError
 from shoal.storage.data_directory import KEY_FILE
+from support.servers.doors import Door, another_person, client_of, open_door
 
 PASSWORD = "a good password 1"
 

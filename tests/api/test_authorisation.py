@@ -34,7 +34,6 @@ from api.authorisation_calls import (
 )
 from api.authorisation_cells import Route, outcome_of, read_table
 from api.authorisation_table import ALLOWED, CALLERS
-from api_document import api_document
 from shoal.api.hot import hot
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.route_rules import ANYBODY, Asks, rule_of
@@ -43,7 +42,8 @@ from shoal.auth.permission import Permission
 from shoal.errors import UnknownAccount
 from shoal.server.reply_server import build_app
 from shoal.server.route_table import every_route
-from standins import quick_settings
+from support.servers.api_document import api_document
+from support.site.standins import quick_settings
 
 TRY_ALL = {"administrator", "owner", "staff-read", "token-own", "token-for-others"}
 """Who asks about the shop that is not there, too: the answer is that about a shop of somebody else."""

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from doors import Door, another_person, in_shell, open_door, served
 from shoal.maintenance.backup.locks import new_key_pair
+from support.servers.doors import Door, another_person, in_shell, open_door, served
 
 
 async def test_without_the_settings_they_are_off(door: Door) -> None:

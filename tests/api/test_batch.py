@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from doors import Door, another_person
 from shoal.errors import InvalidInput
-from standins import ANN, until
+from support.servers.doors import Door, another_person
+from support.site.standins import ANN, until
 
 
 async def _three(door: Door) -> None:

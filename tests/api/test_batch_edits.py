@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person
 from shoal.accounts import shared_edits
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput, StoreError
 from shoal.messages.message_log import IncomingMessage
-from store_steps import an_account
+from support.databases.store_steps import an_account
+from support.servers.doors import Door, another_person
 
 BATCH = "/cookies/batch"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from doors import Door, another_person, in_shell, served
 from shoal.messages.message_log import IncomingMessage
 from shoal.storage.order_tables import orders
+from support.servers.doors import Door, another_person, in_shell, served
 
 BUYER, NAME = "2209990000001", "canary鲸"
 DONE = {"msg": "forgotten", "detail": "", "accounts": 1, "chats": 1, "messages": 1, "sendings": 0, "orders": 0}

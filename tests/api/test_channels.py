@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from doors import Door, another_person, client_of, open_door
-from sandbox_driver import sandbox
 from shoal.notices import channel_transport
 from shoal.notices.channel_transport import AT_ONCE
 from shoal.notices.channels import MAX_CHANNELS
 from shoal.notices.transport import Failure, Message, Outcome
 from shoal.storage.notice_tables import channels, subscriptions
-from standins import until, until_told
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.sandbox_driver import sandbox
+from support.site.standins import until, until_told
 
 CANARY = "CANARY0channel0token"
 DINGTALK = {"name": "值班群", "service": "dingtalk", "fields": {"token": CANARY}}

@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 from typer.testing import CliRunner
 
-from doors import open_door, served
-from sandbox_driver import sandbox
 from shoal.cli.app import app
+from support.servers.doors import open_door, served
+from support.site.sandbox_driver import sandbox
 
 CANARY = "CANARY0channel0token"
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, select
 
-from doors import Door, another_person
 from shoal.accounts.events import MessageEvent
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
@@ -19,6 +18,7 @@ from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.orders.item_page_rows import store_page
 from shoal.storage.chat_tables import chat_notes, chat_seen, chat_work
 from shoal.xianyu.item_page import ItemPage
+from support.servers.doors import Door, another_person
 
 WORK = "/cookies/shop/chats/c1/work"
 NOTES = "/cookies/shop/chats/c1/notes"

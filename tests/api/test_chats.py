@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from doors import Door, another_person, client_of
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
+from support.servers.doors import Door, another_person, client_of
 
 EN = {"Accept-Language": "en"}
 

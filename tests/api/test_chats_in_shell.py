@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from doors import Door, in_shell, served
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import IncomingMessage
+from support.servers.doors import Door, in_shell, served
 
 
 async def test_a_chat_is_done_put_off_opened_assigned_and_noted(door: Door) -> None:

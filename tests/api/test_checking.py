@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from doors import Door, client_of, living, open_door
 from shoal.errors import StoreError
 from shoal.server.reply_server import build_app
 from shoal.storage import integrity_check
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import ANN, FakeSite, quick_settings, until_told
+from support.servers.doors import Door, client_of, living, open_door
+from support.site.standins import ANN, FakeSite, quick_settings, until_told
 
 
 class HeldCheck:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, living, open_door
 from shoal.auth.passwords import Passwords
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
-from standins import FakeSite, cookie_of, quick_settings
+from support.servers.doors import Door, another_person, client_of, living, open_door
+from support.site.standins import FakeSite, cookie_of, quick_settings
 
 PASSWORD = "correct horse battery"
 NEW = "quite another one"

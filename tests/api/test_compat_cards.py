@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person
-from picture_files import a_png
 from shoal.accounts.delivery_rule import DeliveryRule
-from suppliers import CANARY, served_supplier
+from support.files.picture_files import a_png
+from support.orders.suppliers import CANARY, served_supplier
+from support.servers.doors import Door, another_person
 
 DATA = {
     "name": "月卡", "type": "data", "data_content": "CANARY-0001\n\nCANARY-0002\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from doors import Door, another_person
+from support.servers.doors import Door, another_person
 
 CANARY = "CANARY0channel0token"
 DINGTALK = {

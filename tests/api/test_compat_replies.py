@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import Door, another_person
-from picture_files import a_png
+from support.files.picture_files import a_png
+from support.servers.doors import Door, another_person
 
 ITEM = "700000000001"
 

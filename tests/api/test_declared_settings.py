@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from doors import Door
 from shoal.accounts.callers import Caller
 from shoal.accounts.setting_kinds import Flag, Line, Number, Way
 from shoal.accounts.shop_settings import OF_NEW_SHOPS, SETTINGS, Declared, declared_in
 from shoal.storage.schema import accounts
+from support.servers.doors import Door
 
 EXAMPLES = {
     "timezone": "Europe/Paris",

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from doors import Door, open_door
-from standins import cookie_of, until
+from support.servers.doors import Door, open_door
+from support.site.standins import cookie_of, until
 
 
 @pytest.fixture

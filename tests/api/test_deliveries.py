@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from doors import Door
 from shoal.orders.order_store import OrderUpdate
-from standins import cookie_of
+from support.servers.doors import Door
+from support.site.standins import cookie_of
 
 MONTH: dict[str, Any] = {
     "item_id": "1", "title_contains": "", "spec": "时长:月卡", "goods_id": None, "count": 1,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from doors import Door, in_shell, served
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_page_rows import store_page
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.item_page import ItemPage, SpecPrice
+from support.servers.doors import Door, in_shell, served
 
 RULES = [
     {"item_id": "1", "spec": "时长:月卡", "parts": [{"text": "月 {order_id}"}]},

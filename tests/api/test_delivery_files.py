@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, in_shell, served
-from picture_files import a_png
 from shoal.sheets.xlsx import XLSX
-from table_files import a_table, texts_of
+from support.files.picture_files import a_png
+from support.files.table_files import a_table, texts_of
+from support.servers.doors import Door, another_person, in_shell, served
 
 ROUTE = "/cookies/shop/deliveries"
 FILE = f"{ROUTE}/file"

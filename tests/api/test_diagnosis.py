@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms
@@ -17,7 +16,8 @@ from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.push_events import UnknownEvent
-from standins import cookie_of
+from support.servers.doors import Door, another_person
+from support.site.standins import cookie_of
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from starlette.types import Message, Scope
 
-from doors import Door, another_person, layered
 from shoal.accounts.account import Observation
 from shoal.accounts.events import AccountStateChanged
 from shoal.api.http import event_feed, published_events
 from shoal.api.http.streams import while_signed_in
-from standins import until
+from support.servers.doors import Door, another_person, layered
+from support.site.standins import until
 
 _READERS = 5
 

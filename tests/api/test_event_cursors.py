@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from api.stream_reader import next_event, one_by_one, reading, rows_of, set_remark
-from doors import Door, served
 from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import account_events
 from shoal.clock import now_ms
-from standins import ANN, FakeSite, managing
+from support.servers.doors import Door, served
+from support.site.standins import ANN, FakeSite, managing
 
 
 @pytest.mark.parametrize("how", ["header", "query", "both"])

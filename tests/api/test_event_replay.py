@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import func, select
 
 from api.stream_reader import next_event, one_by_one, reading
-from doors import Door, another_person, served
 from shoal.accounts.positions import EventId, Position, Stream
 from shoal.api.http.published_events import PublishedEvent
 from shoal.auth.authorization import Principal
@@ -21,7 +20,8 @@ from shoal.orders.order_store import OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, close_incidents, open_incidents
 from shoal.storage.schema import messages
-from standins import until
+from support.servers.doors import Door, another_person, served
+from support.site.standins import until
 
 
 def _said(number: int) -> IncomingMessage:

@@ -10,13 +10,13 @@ from random import Random
 import pytest
 
 from api.stream_reader import next_event, one_by_one, reading, set_remark
-from doors import Door, another_person, served
 from shoal.accounts.account import Observation
 from shoal.accounts.events import AccountStateChanged
 from shoal.api.http.event_feed import account_events
 from shoal.api.http.streams import is_over
 from shoal.clock import now_ms
-from standins import until
+from support.servers.doors import Door, another_person, served
+from support.site.standins import until
 
 
 async def test_a_snapshot_then_changes_and_states(door: Door) -> None:

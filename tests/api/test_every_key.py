@@ -17,15 +17,15 @@ from sqlalchemy import select
 from api.authorisation_callers import MINE
 from api.authorisation_calls import BODIES, NAMES, RECIPES, example_of, multipart_of
 from api.keyed_requests import KEY
-from api_document import api_document
-from doors import Door, another_person, open_door
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
 from shoal.auth.users import Role
 from shoal.errors import NotApplied
 from shoal.server.route_table import every_route
 from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import IdempotencyKeys
-from standins import cookie_of
+from support.servers.api_document import api_document
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import cookie_of
 
 IGNORING = {
     *("login", "logout", "open_console_session", "close_console_session"),  # what signs in and out

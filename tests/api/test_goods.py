@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import update
 
-from doors import Door, another_person, client_of, open_door
-from goods_steps import changed
-from picture_files import a_png
 from shoal.api.server import Server
 from shoal.auth.users import Role
 from shoal.goods.unit_lines import COLUMNS, SHEET
 from shoal.sheets.xlsx import XLSX, written_table
 from shoal.storage.goods_tables import units
+from support.files.picture_files import a_png
+from support.orders.goods_steps import changed
+from support.servers.doors import Door, another_person, client_of, open_door
 
 STOCK = {"name": "月卡", "kind": "stock", "per_message": 1, "low_at": 3}
 CODE = "CANARY-CODE-0001"

@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from doors import in_shell, open_door, served
-from suppliers import CANARY, served_supplier, settings_for
+from support.orders.suppliers import CANARY, served_supplier, settings_for
+from support.servers.doors import in_shell, open_door, served
 
 
 async def test_goods_are_added_filled_shown_and_undone_by_commands(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ import structlog
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from doors import Door, another_person, open_door
-from protocol_transport import ProtocolTransport
 from shoal.api.hot import hot
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.problems import answer_problems
 from shoal.api.schemas.account_requests import StatusBody
 from shoal.auth.rate_limits import RateLimits
-from standins import quick_settings
+from support.servers.doors import Door, another_person, open_door
+from support.servers.protocol_transport import ProtocolTransport
+from support.site.standins import quick_settings
 
 PUT: dict[str, Any] = {"json": {"enabled": True}}
 

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Connection, select
 
 from api.authorisation_calls import NAMES
-from api_document import api_document
-from doors import Door, client_of, served
 from shoal.errors import StoreError
 from shoal.storage.schema import metadata
+from support.servers.api_document import api_document
+from support.servers.doors import Door, client_of, served
 
 AMBIGUOUS = {
     "a length and chunks": "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import select
 
 from api.keyed_requests import CHANGES, KEY, Request, assert_same, journal_of, prepare, send_keyed
-from doors import Door, another_person, client_of, open_door
 from shoal.errors import InvalidInput, NotApplied
 from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import cookie_of, until
 
 
 @pytest.mark.parametrize("name", CHANGES)

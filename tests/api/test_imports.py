@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from api.test_moving import ended
-from doors import Door, another_person, open_door
-from old_database import an_old_shop, write_sqlite
 from shoal.auth.users import Role
 from shoal.maintenance.moving import kept_plans
-from standins import cookie_of, until
+from support.moving.old_database import an_old_shop, write_sqlite
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import cookie_of, until
 
 ENV = f"COOKIES_STR={cookie_of(7)}\nMODEL_NAME=qwen-max\nTOGGLE_KEYWORDS=。\n"
 

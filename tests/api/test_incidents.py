@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from doors import Door, another_person
-from notice_steps import NotingTransport, a_channel
-from sandbox_driver import sandbox
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.auth.permission import Permission
@@ -28,7 +25,10 @@ from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents
 from shoal.storage.known_item_rows import SeenItem
 from shoal.storage.notice_tables import incidents
-from standins import until_told
+from support.notices.notice_steps import NotingTransport, a_channel
+from support.servers.doors import Door, another_person
+from support.site.sandbox_driver import sandbox
+from support.site.standins import until_told
 
 EN = {"Accept-Language": "en"}
 

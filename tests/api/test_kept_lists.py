@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, open_door
 from shoal.accounts.account import AccountState
 from shoal.api.schemas import kept_accounts
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.auth.permission import Permission
-from standins import until
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import until
 
 
 @pytest.fixture

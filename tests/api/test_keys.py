@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from doors import Door, another_person, in_shell, open_door, served
 from shoal.storage.vault import key_id, read_key_file
-from standins import until
+from support.servers.doors import Door, another_person, in_shell, open_door, served
+from support.site.standins import until
 
 
 def keys_of(data_dir: Path) -> list[bytes]:

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from doors import Door
 from shoal.sheets.xlsx import XLSX
-from table_files import a_table, cells_of, texts_of
+from support.files.table_files import a_table, cells_of, texts_of
+from support.servers.doors import Door
 
 HEADS = ["关键词", "商品ID", "关键词内容"]
 PATH = "/keywords-import/shop"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from doors import Door
 from shoal.accounts.change_path import Caller
 from shoal.rules.rule import Rule
+from support.servers.doors import Door
 
 
 async def _with_a_picture(door: Door) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from benchmarks.processes import SandboxProcess
-from doors import Door, open_door
-from sandboxed import QUICK_SITE
 from shoal.accounts.observed_state import ObservedState
 from shoal.sandbox.seller_pictures import picture_of
-from standins import until
+from support.servers.doors import Door, open_door
+from support.site.sandboxed import QUICK_SITE
+from support.site.standins import until
 
 
 class AtTheSite:

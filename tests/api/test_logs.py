@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import structlog
 
-from doors import Door, another_person
-from log_setup import log_restored
 from shoal.auth.permission import Permission
 from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLines
 from shoal.logs.logs import configure_logging
-from standins import cookie_of, until
+from support.runs.log_setup import log_restored
+from support.servers.doors import Door, another_person
+from support.site.standins import cookie_of, until
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from api.keyed_requests import CHANGES, Request, assert_same, journal_of, prepare, send_keyed
-from doors import Door, open_door
 from shoal.accounts.change_path import Caller
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, StoreError
 from shoal.storage.idempotency_keys import IdempotencyKeys, KeyedRequest
-from standins import cookie_of, until
+from support.servers.doors import Door, open_door
+from support.site.standins import cookie_of, until
 
 
 def _no_answers(monkeypatch: pytest.MonkeyPatch) -> None:

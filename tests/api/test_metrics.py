@@ -13,9 +13,6 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
-from doors import Door, another_person, open_door
-from model_runs import a_run
-from model_steps import served_model, settings_for
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.api.metrics import stored_figures
@@ -25,7 +22,10 @@ from shoal.clock import now_ms
 from shoal.errors import ActionRequired
 from shoal.storage.assistant_tables import ai_provider_states
 from shoal.storage.database_stats import DatabaseStats
-from standins import until
+from support.models.model_runs import a_run
+from support.models.model_steps import served_model, settings_for
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import until
 
 TOKEN = "a token of the operator's monitoring"
 WORDS = re.compile(r"[a-z0-9_.+]{0,40}|\+Inf", re.IGNORECASE)

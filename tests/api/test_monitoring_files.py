@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from doors import Door, open_door
-from monitoring_files import DEPLOY, alerts, queries
 from shoal.clock import now_ms, present_clock
+from support.figures.monitoring_files import DEPLOY, alerts, queries
+from support.servers.doors import Door, open_door
 
 TOKEN = "a token of the operator's monitoring"
 NAME = re.compile(r"\b((?:shoal|process)_[a-z_]+)\b(?:{([^}]*)})?")

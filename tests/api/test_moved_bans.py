@@ -13,14 +13,14 @@ from sqlalchemy import select
 
 from api.test_moving import ended
 from benchmarks.processes import SandboxProcess
-from doors import Door, open_door
-from old_database import Rows
-from sandboxed import QUICK_SITE
 from shoal.goods.unit_states import UnitState
 from shoal.storage.order_tables import orders
 from shoal.storage.schema import messages
-from standins import ANN, until
-from today_database import a_small_database, account, as_dump
+from support.moving.old_database import Rows
+from support.moving.today_database import a_small_database, account, as_dump
+from support.servers.doors import Door, open_door
+from support.site.sandboxed import QUICK_SITE
+from support.site.standins import ANN, until
 
 CONFIRM = "consign.dummy"
 BUYER = "买家小鱼"

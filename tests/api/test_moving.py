@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from doors import Door, another_person, client_of, open_door
-from old_database import Rows, an_old_shop, write_sqlite
-from picture_files import a_png
 from shoal.accounts.account import FIRST_START
 from shoal.accounts.change_path import Caller
 from shoal.auth.users import Role, User
@@ -29,7 +26,10 @@ from shoal.storage.notice_tables import channels
 from shoal.storage.order_tables import order_actions, order_events, orders
 from shoal.storage.schema import accounts, delivery_rules, item_settings, once_replies, rules
 from shoal.storage.user_tables import users
-from standins import until
+from support.files.picture_files import a_png
+from support.moving.old_database import Rows, an_old_shop, write_sqlite
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import until
 
 TABLES = (
     users, accounts, rules, item_settings, delivery_rules, goods, units, batches, channels, orders, order_actions,

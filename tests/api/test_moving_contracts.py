@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from doors import Door, in_shell, open_door, served
 from shoal.accounts.account import Account
 from shoal.goods.goods import GoodsKind
 from shoal.goods.stock_history import By
@@ -20,7 +19,8 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_states import UnitState
 from shoal.storage.order_tables import orders
 from shoal.storage.schema import once_replies
-from today_database import MODELS, OTHERS, a_full_database, a_small_database, account, as_dump
+from support.moving.today_database import MODELS, OTHERS, a_full_database, a_small_database, account, as_dump
+from support.servers.doors import Door, in_shell, open_door, served
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import clean_environment
-from doors import Door, in_shell, open_door, served
-from old_database import an_old_shop, write_sqlite
-from picture_files import a_png
-from sealed_there import KEY, sealed
-from standins import cookie_of, until
+from support.files.picture_files import a_png
+from support.moving.old_database import an_old_shop, write_sqlite
+from support.moving.sealed_there import KEY, sealed
+from support.servers.doors import Door, in_shell, open_door, served
+from support.site.standins import cookie_of, until
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from doors import Door, another_person, open_door
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from standins import cookie_of, unb_of, until
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import cookie_of, unb_of, until
 
 
 async def _let_in(_: Account, link: Link) -> None:

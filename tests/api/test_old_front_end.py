@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from api.test_compat_cards import a_card
 from api.test_goods import sent
-from doors import Door, another_person, client_of
-from picture_files import a_png
 from shoal.auth.permission import Permission
 from shoal.errors import NotApplied
 from shoal.storage.assistant_tables import ai_providers
+from support.files.picture_files import a_png
+from support.servers.doors import Door, another_person, client_of
 
 KEY = "sk-canary-of-the-old-form"
 DASHSCOPE = "https://dashscope.aliyuncs.com/compatible-mode/v1"

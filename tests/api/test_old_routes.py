@@ -11,13 +11,13 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from doors import Door, open_door
-from picture_files import a_png
 from shoal.accounts.account import Account
 from shoal.orders.item_lists import ItemLists
 from shoal.server.route_table import every_route
-from standins import cookie_of
-from table_files import a_table
+from support.files.picture_files import a_png
+from support.files.table_files import a_table
+from support.servers.doors import Door, open_door
+from support.site.standins import cookie_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 ROW = re.compile(r"^\| `([A-Z]+) (/\S*)` \| (served|empty|console|410) \| .* \|$", re.MULTILINE)

@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 
-from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.api.routes.old_tables import NOT_KEPT, TABLES
 from shoal.orders.item_lists import ItemLists
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject, close_incidents, open_incidents
-from standins import cookie_of
+from support.servers.doors import Door, another_person
+from support.site.standins import cookie_of
 
 ON_SALE = {"9001": "月卡", "9000": "年卡"}
 

@@ -24,12 +24,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api_document import api_document
-from quick_start import cheap_hasher
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.auth import passwords
 from shoal.server.reply_server import build_app
-from standins import FakeSite, cookie_of, quick_settings
+from support.runs.quick_start import cheap_hasher
+from support.servers.api_document import api_document
+from support.site.standins import FakeSite, cookie_of, quick_settings
 
 PASSWORD = "correct horse battery"
 MANY, FEW = (30, 10) if os.environ.get("SHOAL_PROVE") else (2, 1)

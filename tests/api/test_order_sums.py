@@ -11,13 +11,13 @@ import httpx
 import pytest
 from openpyxl import load_workbook
 
-from doors import Door, another_person
 from shoal.auth.permission import Permission
 from shoal.messages.message_log import IncomingMessage
 from shoal.orders import order_export
 from shoal.orders.item_page_rows import store_page
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.item_page import ItemPage
+from support.servers.doors import Door, another_person
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000007891"

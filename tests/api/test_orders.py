@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from api.stream_reader import one_by_one
-from doors import Door, another_person
 from shoal.api.routes import orders as orders_routes
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
-from standins import until
+from support.servers.doors import Door, another_person
+from support.site.standins import until
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from limits import RateLimitItemPerDay
 
-from doors import Door, another_person, client_of
-from picture_files import a_png
 from shoal.auth.users import Role
 from shoal.messages.pictures import URL_PREFIX
+from support.files.picture_files import a_png
+from support.servers.doors import Door, another_person, client_of
 
 
 async def test_whoever_knows_the_random_name_sees_the_picture(door: Door) -> None:

@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import select
 
 import shoal
-from doors import Door, another_person, open_door, served
 from shoal import errors
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.problem_table import PROBLEMS
@@ -26,8 +25,9 @@ from shoal.language.catalogue import ROOT, read_catalogue, translate
 from shoal.language.choice import Language, language_of
 from shoal.storage.history_tables import observed
 from shoal.xianyu.cookie_string import Flaw
-from standins import cookie_of, until, until_told
-from store_steps import stored
+from support.databases.store_steps import stored
+from support.servers.doors import Door, another_person, open_door, served
+from support.site.standins import cookie_of, until, until_told
 
 CATALOGUE = read_catalogue(ROOT / "zh")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from doors import Door, in_shell, served
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.errors import TemporaryFailure
-from standins import cookie_of
+from support.servers.doors import Door, in_shell, served
+from support.site.standins import cookie_of
 
 PROXY = "socks5://ann:canaryproxy@127.0.0.1:1080"
 SHOWN = "socks5://***@127.0.0.1:1080"

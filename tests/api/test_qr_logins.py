@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, in_shell, open_door, served
-from sandboxed import Sandbox, standing_sandbox
 from shoal.accounts.account import AccountState
-from standins import until
+from support.servers.doors import Door, another_person, client_of, in_shell, open_door, served
+from support.site.sandboxed import Sandbox, standing_sandbox
+from support.site.standins import until
 
 EN = {"Accept-Language": "en"}
 

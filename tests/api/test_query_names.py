@@ -11,12 +11,12 @@ from fastapi.routing import APIRoute
 
 from api.authorisation_calls import NAMES
 from api.test_old_routes import rows_of_older_routes
-from api_document import api_document
-from doors import Door
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.older_routes import OLDER_ROUTES
 from shoal.api.http.route_rules import Asks, rule_of
 from shoal.server.route_table import every_route
+from support.servers.api_document import api_document
+from support.servers.doors import Door
 
 BODY: dict[str, Any] = {"updates": {"shop": False}}
 

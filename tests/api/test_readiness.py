@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import Door, client_of, open_door
 from shoal.accounts.account import Account
 from shoal.accounts.account_counts import AccountCounter, AccountCounts
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import until, until_told
+from support.servers.doors import Door, client_of, open_door
+from support.site.standins import until, until_told
 
 
 @contextlib.contextmanager

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, open_door
 from shoal import __version__
 from shoal.errors import StoreError
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import cookie_of
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import cookie_of
 
 
 async def test_history_is_read_in_pages_newest_first(door: Door) -> None:

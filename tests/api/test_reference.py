@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from doors import Door, client_of
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes import reference
 from shoal.api.routes.reference import operations
 from shoal.server.reply_server import Application
-from standins import until
+from support.servers.doors import Door, client_of
+from support.site.standins import until
 
 ROOT = Path(__file__).parent.parent.parent
 

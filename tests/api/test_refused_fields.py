@@ -8,8 +8,8 @@ from typing import Any
 from fastapi.routing import APIRoute
 
 from api.authorisation_calls import NAMES
-from doors import Door
 from shoal.server.route_table import every_route
+from support.servers.doors import Door
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, open_door
 from shoal.accounts.store import Contents
 from shoal.auth.users import Role
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import cookie_of, until
 
 RELOAD = ("POST", "/system/reload-cache")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, open_door
 from shoal.errors import NotApplied
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import cookie_of, until
 
 
 def _slow_purge(door: Door, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

@@ -14,11 +14,11 @@ from api.test_goods import some_goods
 from api.test_order_delivery import got
 from api.test_orders import PATH, paid
 from benchmarks.processes import clean_environment
-from doors import Door, open_door
 from shoal.maintenance.backup.locks import lock_with_passphrase
 from shoal.maintenance.backup.making import make_backup
 from shoal.maintenance.backup.signing import own_fingerprint
-from warm_start import ran
+from support.runs.warm_start import ran
+from support.servers.doors import Door, open_door
 
 CODES = [f"CODE-000{number}" for number in range(4)]
 

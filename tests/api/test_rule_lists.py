@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from api.rule_steps import FULL, add, listed
-from doors import Door
-from picture_files import a_png
 from shoal.api.routes import rule_lists
 from shoal.sheets.xlsx import XLSX
-from table_files import a_table, texts_of
+from support.files.picture_files import a_png
+from support.files.table_files import a_table, texts_of
+from support.servers.doors import Door
 
 RULES = "/cookies/shop/rules"
 

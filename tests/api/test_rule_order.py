@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.rule_steps import add, listed
-from doors import Door
+from support.servers.doors import Door
 
 
 async def test_an_order_asks_the_rules_in_that_order_and_every_list_shows_it(door: Door) -> None:

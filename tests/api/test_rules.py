@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from api.rule_steps import FULL, add, listed
-from doors import Door, another_person
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.rules import matcher
 from shoal.rules.matcher import Matcher
+from support.servers.doors import Door, another_person
 
 
 async def test_a_rule_is_made_with_all_that_it_can_be(door: Door) -> None:

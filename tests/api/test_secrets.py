@@ -13,10 +13,10 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.authorisation_calls import whole_answer
-from api_document import api_document
-from doors import Door, open_door
 from shoal.server.route_table import every_route
-from standins import cookie_of
+from support.servers.api_document import api_document
+from support.servers.doors import Door, open_door
+from support.site.standins import cookie_of
 
 CANARY = "canary5d1f77"
 COOKIE = cookie_of(1, secret=CANARY)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete, update
 
-from doors import another_person, open_door
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import ConfigError
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
@@ -19,7 +18,8 @@ from shoal.server.reply_server import build_app
 from shoal.storage.history_tables import journal
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import grants
-from standins import FakeSite, cookie_of, quick_settings, until, until_told
+from support.servers.doors import another_person, open_door
+from support.site.standins import FakeSite, cookie_of, quick_settings, until, until_told
 
 
 async def test_two_servers_live_side_by_side(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api.test_goods import some_goods
-from doors import Door, another_person, client_of
 from shoal.auth.permission import Permission
+from support.servers.doors import Door, another_person, client_of
 
 REFUSED = "delivery_goods_not_shared"
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 import httpx
 import psutil
 
-from doors import Door, another_person, served
-from standins import until
-from table_files import a_bomb
+from support.files.table_files import a_bomb
+from support.servers.doors import Door, another_person, served
+from support.site.standins import until
 
 
 def workers() -> int:

@@ -12,14 +12,14 @@ import pytest
 from fastapi import APIRouter
 
 from api.stream_reader import one_by_one, rows_of
-from doors import Door, another_person, open_door
 from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import account_events
 from shoal.api.http.route_rules import ANYBODY, require_rules
 from shoal.api.routes import events as stream
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import cookie_of, until
 
 ORDER = list(Permission)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from doors import Door, another_person, in_shell, served
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from standins import cookie_of, unb_of
+from support.servers.doors import Door, another_person, in_shell, served
+from support.site.standins import cookie_of, unb_of
 
 
 async def test_a_token_of_the_shell_works_in_the_shell_and_is_over_when_it_is_revoked(door: Door) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
+from support.servers.doors import Door, another_person, client_of
 
 PASSWORD = "zebra orbit lantern 7"
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from doors import Door, another_person, in_shell, served
 from shoal.accounts import edits
+from support.servers.doors import Door, another_person, in_shell, served
 
 RULES = [{"words": ["包邮"], "parts": [{"text": "全国包邮"}]}, {"words": ["no", "yes"], "priority": 3}]
 FILE = """\

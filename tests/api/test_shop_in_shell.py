@@ -17,12 +17,12 @@ import typer.testing
 from typer.testing import CliRunner
 
 from benchmarks.processes import SandboxProcess
-from doors import open_door, served
-from sandboxed import QUICK_SITE
 from shoal.cli.app import app
 from shoal.cli.moments import moment
 from shoal.cli.names import account_ids
-from standins import until
+from support.servers.doors import open_door, served
+from support.site.sandboxed import QUICK_SITE
+from support.site.standins import until
 
 
 @dataclass

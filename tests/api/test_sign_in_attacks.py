@@ -11,11 +11,11 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from doors import Door, another_person, client_of, layered, open_door
 from shoal.auth.login_throttle import LoginThrottle, Windows
 from shoal.auth.passwords import Passwords
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
+from support.servers.doors import Door, another_person, client_of, layered, open_door
 
 PASSWORD = "a password of theirs"
 

@@ -7,11 +7,11 @@ import asyncio
 from api.test_goods import sent, some_goods
 from api.test_order_delivery import got
 from api.test_orders import paid
-from doors import Door, another_person
 from shoal.accounts.events import StockChanged, Subscription
 from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import may_read
 from shoal.api.http.published_events import published
+from support.servers.doors import Door, another_person
 
 
 async def stock_of(subscription: Subscription) -> StockChanged:

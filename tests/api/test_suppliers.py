@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, open_door
 from shoal.accounts.events import AccessChanged, StockChanged
 from shoal.api.http.published_events import published
-from suppliers import CANARY, served_supplier, settings_for
+from support.orders.suppliers import CANARY, served_supplier, settings_for
+from support.servers.doors import Door, another_person, open_door
 
 GOODS = {"name": "月卡", "kind": "supplier"}
 

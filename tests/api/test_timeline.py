@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person
 from shoal.accounts.account import AccountState, StateMove
 from shoal.api.schemas.responses import rfc3339
-from standins import until
+from support.servers.doors import Door, another_person
+from support.site.standins import until
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import Door, another_person, client_of, open_door, served
 from shoal.auth.permission import Permission
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, client_of, open_door, served
+from support.site.standins import cookie_of, until
 
 
 @asynccontextmanager

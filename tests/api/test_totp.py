@@ -11,8 +11,8 @@ import httpx
 import pyotp
 import pytest
 
-from doors import Door, another_person, client_of, layered
 from shoal.auth import totp
+from support.servers.doors import Door, another_person, client_of, layered
 
 PASSWORD = "a password of theirs"
 LOGIN = {"username": "bob", "password": PASSWORD}

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import shoal
-from doors import open_door
 from shoal import traces
 from shoal.server.otlp import TraceExport, address_of
-from trace_collector import collecting, facts_of
+from support.figures.trace_collector import collecting, facts_of
+from support.servers.doors import open_door
 
 
 async def test_a_collector_gets_the_steps_of_a_change(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person
 from shoal.api.routes import rule_trial
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater, NotApplied
@@ -16,7 +15,8 @@ from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.replies import Explained, explain
 from shoal.messages.takeovers import Takeovers
 from shoal.rules.matcher import MANY_RULES, WHY_NOT
-from standins import ANN, until
+from support.servers.doors import Door, another_person
+from support.site.standins import ANN, until
 
 SHOP = "/cookies/shop/rules"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of
 from shoal.api.routes import history
-from standins import cookie_of, until
-from store_steps import stored
+from support.databases.store_steps import stored
+from support.servers.doors import Door, another_person, client_of
+from support.site.standins import cookie_of, until
 
 
 async def _remark(door: Door, text: str) -> int:

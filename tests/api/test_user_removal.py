@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from doors import Door, another_person, open_door
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
@@ -17,7 +16,8 @@ from shoal.auth import user_removal
 from shoal.errors import NotApplied, Unauthenticated
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import sessions, users
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import cookie_of, until
 
 
 async def _owners(door: Door) -> list[tuple[str, int, bool]]:

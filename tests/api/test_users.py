@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from doors import Door, another_person, client_of, open_door
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.storage.user_tables import users
-from standins import cookie_of, until
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import cookie_of, until
 
 PASSWORD = "a password of theirs"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from doors import another_person, client_of, in_shell, open_door, served
 from shoal.auth import account_recovery as user_rescue
 from shoal.config import Settings
 from shoal.errors import ConfigError
-from standins import quick_settings
+from support.servers.doors import another_person, client_of, in_shell, open_door, served
+from support.site.standins import quick_settings
 
 PASSWORD = "a password of theirs"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from doors import Door, another_person
-from push_service import BrowserKeys, PushService, push_service
 from shoal.notices.push_key import PushKey
 from shoal.storage.db_manager import PUSH_SECRET
-from standins import until_told
+from support.notices.push_service import BrowserKeys, PushService, push_service
+from support.servers.doors import Door, another_person
+from support.site.standins import until_told
 
 
 @pytest.fixture

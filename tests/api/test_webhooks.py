@@ -10,11 +10,11 @@ from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
 from api.test_chats import a_message
-from doors import Door, another_person, open_door
-from sandbox_driver import Box, sandbox
 from shoal.events.webhooks import MAX_WEBHOOKS
 from shoal.storage.notice_tables import webhooks
-from standins import until
+from support.servers.doors import Door, another_person, open_door
+from support.site.sandbox_driver import Box, sandbox
+from support.site.standins import until
 
 CANARY = "CANARY0hook"
 ELSEWHERE = {"url": f"https://hooks.example.com/{CANARY}", "kinds": ["message"]}

@@ -30,12 +30,12 @@ from playwright.async_api import (
 from benchmarks.chromium import FLAGS, SHORT_LIVED, chromium_path, shell_path
 from benchmarks.processes import SandboxProcess
 from browser.kept_contexts import PATIENCE_MS, KeptContexts, new_context
-from doors import Door, open_door, served, started_door
-from sandboxed import QUICK_SITE
 from shoal.console import routes
 from shoal.messages.message_log import IncomingMessage
-from standins import until, until_told
-from warm_start import _forked  # noqa: F401  (a fixture)
+from support.runs.warm_start import _forked  # noqa: F401  (a fixture)
+from support.servers.doors import Door, open_door, served, started_door
+from support.site.sandboxed import QUICK_SITE
+from support.site.standins import until, until_told
 
 NAME = "豆豆妈"
 """A buyer."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from browser.conftest import NAME, Console, said
-from picture_files import a_png
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
-from standins import until
+from support.files.picture_files import a_png
+from support.site.standins import until
 
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen" * 2
 RTL = "مرحبا، هل هذا الكتاب متوفر؟"

@@ -12,7 +12,7 @@ from shoal.accounts.account_task import Link
 from shoal.connection.push_counts import PushKind, push_kind
 from shoal.errors import ActionRequired
 from shoal.xianyu.push_events import UnknownEvent
-from standins import cookie_of, until
+from support.site.standins import cookie_of, until
 from wire.frames import all_events
 
 

@@ -13,7 +13,7 @@ from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 from shoal.messages.picture_files import PictureFiles
-from standins import ANN, cookie_of, unb_of, until, until_told
+from support.site.standins import ANN, cookie_of, unb_of, until, until_told
 
 SHOPS = "/console/accounts"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from browser.conftest import Console, hangs_over
-from standins import until
+from support.site.standins import until
 
 
 async def test_hours_and_filter_are_tried_before_they_are_saved_and_saved_as_one_change(console: Console) -> None:

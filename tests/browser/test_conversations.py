@@ -8,7 +8,7 @@ from playwright.async_api import Page, Route, expect
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, intercept, press, said, scrolled
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
-from standins import until_told
+from support.site.standins import until_told
 
 HOSTILE = "<img src=x onerror=alert(1)> 在吗"
 

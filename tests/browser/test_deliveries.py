@@ -11,8 +11,8 @@ from playwright.async_api import FilePayload, Route, expect
 from browser.axe import findings
 from browser.conftest import NAME, WiredConsole, hangs_over, intercept, press
 from shoal.xianyu import items_on_sale
-from standins import until_told
-from table_files import a_table
+from support.files.table_files import a_table
+from support.site.standins import until_told
 
 PAGE = "/console/accounts/muzi/deliveries"
 SMALL = """all => all.map(one => one.getBoundingClientRect()).filter(box => box.width < 44 || box.height < 44)

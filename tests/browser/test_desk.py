@@ -9,7 +9,7 @@ from playwright.async_api import FilePayload, Locator, expect
 
 from browser.conftest import NAME, Console, WiredConsole, intercept, press, said, scrolled
 from shoal.messages.message_log import IncomingMessage
-from standins import until_told
+from support.site.standins import until_told
 
 IN_VIEW = """async log => {
   const box = log.getBoundingClientRect()

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.async_api import expect
 
 from browser.conftest import NAME, Console, WiredConsole, said
-from standins import until_told
+from support.site.standins import until_told
 
 
 async def _work(console: Console, chat: str = "c1") -> dict[str, Any]:

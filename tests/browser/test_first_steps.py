@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from benchmarks.clicks import PASTE
 from browser.conftest import OpenConsole
-from standins import cookie_of
+from support.site.standins import cookie_of
 
 
 async def _add(page: Page, number: int, name: str) -> None:

@@ -16,7 +16,7 @@ from browser.axe import faint, findings
 from browser.conftest import Console, hangs_over
 from browser.in_need import put_in_need, stocked
 from browser.kept_contexts import new_context
-from standins import cookie_of, until
+from support.site.standins import cookie_of, until
 
 PAGES = (
     "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",

@@ -10,7 +10,7 @@ from playwright.async_api import Page, Route, expect
 
 from browser.axe import findings
 from browser.conftest import PASSWORD, Console, WiredConsole, answering, intercept
-from standins import until
+from support.site.standins import until
 
 RULES = "/console/accounts/afu/rules"
 

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from browser.axe import findings
 from browser.conftest import Console, hangs_over, press
 from shoal.api.routes import history
-from standins import until
+from support.site.standins import until
 
 
 async def _remark(console: Console, text: str, shop: str = "afu") -> int:

@@ -12,7 +12,7 @@ from browser.axe import findings
 from browser.conftest import Console, hangs_over, intercept, said
 from browser.other_console import rebuilt
 from shoal.console import routes
-from standins import until, until_told
+from support.site.standins import until, until_told
 
 
 def _upgrade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from browser.axe import findings
 from browser.conftest import Console, OpenConsole
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
-from standins import until
+from support.site.standins import until
 
 SHOPS = "/console/accounts"
 

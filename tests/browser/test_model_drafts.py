@@ -10,13 +10,13 @@ from sqlalchemy import update
 
 from browser.axe import findings
 from browser.conftest import NAME, WiredConsole, hangs_over, press
-from model_runs import a_run, state_of
-from model_steps import served_model, settings_for
 from shoal.accounts.callers import Caller
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.storage.assistant_tables import ai_runs
-from standins import until_told
+from support.models.model_runs import a_run, state_of
+from support.models.model_steps import served_model, settings_for
+from support.site.standins import until_told
 
 TEXT = "在的，今天可以发货"
 CARD, WORDS = "[data-test=model-draft]", "[name=model-draft]"

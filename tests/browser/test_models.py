@@ -6,10 +6,10 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import OpenConsole, choose_item, hangs_over
-from model_steps import KEY, served_model, settings_for
 from shoal.clock import now_ms
 from shoal.orders.item_page_rows import store_page
 from shoal.xianyu.item_page import ItemPage, SpecPrice
+from support.models.model_steps import KEY, served_model, settings_for
 
 
 async def test_a_provider_is_added_agreed_to_checked_and_left(open_console: OpenConsole) -> None:

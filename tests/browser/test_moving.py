@@ -8,8 +8,8 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
-from old_database import an_old_shop, write_sqlite
-from today_database import a_small_database, account, as_dump
+from support.moving.old_database import an_old_shop, write_sqlite
+from support.moving.today_database import a_small_database, account, as_dump
 
 
 async def test_a_database_is_looked_at_taken_in_and_turned_on(console: Console, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import OpenConsole
-from sandbox_driver import sandbox
 from shoal.clock import now_ms
 from shoal.orders.order_store import OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, chat_subject, open_incidents
-from standins import until_told
+from support.site.sandbox_driver import sandbox
+from support.site.standins import until_told
 
 OFF_CENTRE = """link => {
   const text = document.createRange()

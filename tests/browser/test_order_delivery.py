@@ -7,10 +7,10 @@ from sqlalchemy import Connection, insert
 
 from browser.conftest import NAME, Console, WiredConsole, press
 from browser.test_orders import ID, _became, _paid
-from goods_steps import by
 from shoal.goods.bindings import bind_units, units_went_out
 from shoal.orders.order_store import ActionState
 from shoal.storage.goods_tables import deliveries
+from support.orders.goods_steps import by
 
 
 async def stocked(console: Console, *codes: str) -> int:

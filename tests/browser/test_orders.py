@@ -9,12 +9,12 @@ from playwright.async_api import Page, expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said
-from doors import Door
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
-from standins import until_told
+from support.servers.doors import Door
+from support.site.standins import until_told
 
 ID = "4500000000000000001"
 

@@ -12,7 +12,7 @@ from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
-from standins import cookie_of, until
+from support.site.standins import cookie_of, until
 
 
 async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when_it_is_done(console: Console) -> None:

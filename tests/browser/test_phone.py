@@ -15,7 +15,7 @@ from shoal.errors import ActionRequired
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, goods_subject, open_incidents
-from standins import until_told
+from support.site.standins import until_told
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 NEEDS = "4"

@@ -14,9 +14,9 @@ import pytest
 from playwright.async_api import Browser, CDPSession, Page, expect
 
 from browser.conftest import Console, OpenConsole, said
-from push_service import BrowserKeys, push_service
 from shoal.messages.decisions import Decision
-from standins import until, until_told
+from support.notices.push_service import BrowserKeys, push_service
+from support.site.standins import until, until_told
 
 SUBSCRIBE = """fields => {
     let given = null

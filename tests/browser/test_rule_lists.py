@@ -11,8 +11,8 @@ from playwright.async_api import FilePayload, Page, expect
 from browser.axe import findings
 from browser.conftest import Console, intercept
 from shoal.sheets.xlsx import XLSX
-from standins import until
-from table_files import a_table, texts_of
+from support.files.table_files import a_table, texts_of
+from support.site.standins import until
 
 RULES = "/cookies/afu/rules"
 

@@ -8,8 +8,8 @@ from typing import Any
 from playwright.async_api import FilePayload, Page, Route, expect
 
 from browser.conftest import Console, intercept
-from picture_files import a_png
-from standins import until
+from support.files.picture_files import a_png
+from support.site.standins import until
 
 RULES = "/cookies/afu/rules"
 

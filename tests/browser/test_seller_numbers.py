@@ -6,10 +6,10 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
-from doors import another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from standins import FakeSite, cookie_of, unb_of, until
+from support.servers.doors import another_person
+from support.site.standins import FakeSite, cookie_of, unb_of, until
 
 PHONE = {"width": 390, "height": 844}
 

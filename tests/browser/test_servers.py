@@ -14,12 +14,12 @@ from sqlalchemy import create_engine, text
 
 from browser.axe import findings
 from browser.conftest import Console, OpenConsole, hangs_over, intercept
-from doors import open_door
-from postgres_fixture import postgres  # noqa: F401  (a fixture)
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.node_rows import join
-from standins import until_told
+from support.databases.postgres_fixture import postgres  # noqa: F401  (a fixture)
+from support.databases.postgres_server import Postgres
+from support.servers.doors import open_door
+from support.site.standins import until_told
 
 KEY = "5a" * 32
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from browser.conftest import Console
-from doors import client_of
 from shoal.auth.users import Role
-from standins import until, until_told
+from support.servers.doors import client_of
+from support.site.standins import until, until_told
 
 
 async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_do_with_it(console: Console) -> None:

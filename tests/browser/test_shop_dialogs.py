@@ -9,13 +9,13 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from browser.conftest import Console, OpenConsole
-from proxies import small_proxy
-from sandboxed import Sandbox, standing_sandbox
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import TemporaryFailure
-from standins import until, until_told
+from support.network.proxies import small_proxy
+from support.site.sandboxed import Sandbox, standing_sandbox
+from support.site.standins import until, until_told
 
 
 @pytest_asyncio.fixture(loop_scope="session")

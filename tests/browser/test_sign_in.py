@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from browser.conftest import PASSWORD, Console
-from standins import until, until_told
+from support.site.standins import until, until_told
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from playwright.async_api import expect
 from browser.conftest import Console
 from browser.test_order_delivery import served
 from browser.test_orders import _paid as paid
-from standins import until_told
-from suppliers import served_supplier
+from support.orders.suppliers import served_supplier
+from support.site.standins import until_told
 
 ORDER_ON_A_PHONE = """() => [...document.querySelectorAll('[data-test=units], [data-test=stock-history]')]
     .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)

@@ -12,13 +12,13 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from browser.conftest import PASSWORD, Console, Place, turn
-from doors import Door, served
-from picture_files import a_png
-from postgres_fixture import postgres  # noqa: F401  (a fixture)
-from postgres_server import Postgres
-from sandboxed import Sandbox, standing_sandbox
-from standins import cookie_of
-from two_doors import AlternatingProxy, open_two_doors
+from support.databases.postgres_fixture import postgres  # noqa: F401  (a fixture)
+from support.databases.postgres_server import Postgres
+from support.files.picture_files import a_png
+from support.servers.doors import Door, served
+from support.servers.two_doors import AlternatingProxy, open_two_doors
+from support.site.sandboxed import Sandbox, standing_sandbox
+from support.site.standins import cookie_of
 
 
 @pytest_asyncio.fixture(loop_scope="session")

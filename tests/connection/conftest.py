@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from connection.counters import Counter, opened
-from quick_start import blank_database
-from sandboxed import Sandbox, Shoal, standing_sandbox
+from support.runs.quick_start import blank_database
+from support.site.sandboxed import Sandbox, Shoal, standing_sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from doors import Door, client_of, living
-from quick_start import blank_database
-from sandboxed import Sandbox, settings_for
 from shoal.server.reply_server import build_app
-from standins import FakeSite
+from support.runs.quick_start import blank_database
+from support.servers.doors import Door, client_of, living
+from support.site.sandboxed import Sandbox, settings_for
+from support.site.standins import FakeSite
 
 
 class Counter:

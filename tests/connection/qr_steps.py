@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sandboxed import Shoal
 from shoal.connection.qr_logins import QrLogins, QrLoginView
 from shoal.network.outbound import Outbound
 from shoal.xianyu.site_session import open_site_session
-from standins import until
+from support.site.sandboxed import Shoal
+from support.site.standins import until
 
 OWNER = 1
 

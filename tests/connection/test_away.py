@@ -8,14 +8,14 @@ from contextlib import closing
 
 import pytest
 
-from order_steps import action_state
-from sandboxed import Shoal, impatient
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.connection import history_sync
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import ANN, until
+from support.orders.order_steps import action_state
+from support.site.sandboxed import Shoal, impatient
+from support.site.standins import ANN, until
 
 BUSY_CHATS = history_sync.QUICK_CHATS + 10
 """More than one pull reads without a pause."""

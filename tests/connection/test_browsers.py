@@ -11,11 +11,11 @@ import pytest
 
 from connection.qr_steps import begin, ended, qr_logins, scan
 from connection.test_pictures import give_picture
-from quick_start import blank_database
-from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import AccountState
 from shoal.xianyu.browser import OWN, Browser, chrome, read_browser
-from standins import ANN, until
+from support.runs.quick_start import blank_database
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import ANN, until
 
 OWNERS = Browser(
     user_agent="Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) "

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from chat_steps import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
-from order_steps import pushed
-from sandboxed import Machine, Shoal, Waits
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.keywords import KeywordRow
 from shoal.sandbox import codec
-from standins import ANN
+from support.messages.chat_steps import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
+from support.orders.order_steps import pushed
+from support.site.sandboxed import Machine, Shoal, Waits
+from support.site.standins import ANN
 
 
 async def test_f4_a_buyer_who_never_pauses_is_answered_all_the_same(

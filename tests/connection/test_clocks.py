@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from chat_steps import pass_by
-from order_steps import held, order_action, pay, paying_shop
-from sandboxed import Machine, Shoal, Waits
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import MessageLog
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN
+from support.messages.chat_steps import pass_by
+from support.orders.order_steps import held, order_action, pay, paying_shop
+from support.site.sandboxed import Machine, Shoal, Waits
+from support.site.standins import ANN
 
 HOUR_MS = 3600_000
 WRONG = [-30 * HOUR_MS, 30 * HOUR_MS]

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from chat_steps import ask, give_rule, reopen, sendings, verdict
-from sandboxed import Shoal, Waits
 from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.messages.chats import Chats
@@ -18,7 +16,9 @@ from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.messages.outbox import Outbox
 from shoal.messages.takeovers import TakeoverReason, Takeovers
-from standins import ANN
+from support.messages.chat_steps import ask, give_rule, reopen, sendings, verdict
+from support.site.sandboxed import Shoal, Waits
+from support.site.standins import ANN
 
 
 async def test_every_message_says_why_it_was_answered_or_was_not(shoal: Shoal) -> None:

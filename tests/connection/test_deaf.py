@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sandboxed import Hours, Shoal, Waits, impatient, looks
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged
@@ -15,7 +14,8 @@ from shoal.clock import reading
 from shoal.connection import keepalive
 from shoal.errors import StoreError
 from shoal.sandbox import codec
-from standins import ANN, until
+from support.site.sandboxed import Hours, Shoal, Waits, impatient, looks
+from support.site.standins import ANN, until
 
 LOOKS: dict[str, Any] = {"probe_seconds": 1.0, "heartbeat_seconds": 0.1}
 """A push that is on its way for a second counts as missed, so no test may need it sooner."""

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from goods_steps import by, changed, some_goods, states_of
-from order_steps import CONSIGN, calls, died, held, order_action, order_soon, pay, paying_shop, running
-from sandboxed import Shoal
 from shoal.accounts import edits
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
@@ -20,7 +17,10 @@ from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.user_tables import users
-from standins import ANN
+from support.orders.goods_steps import by, changed, some_goods, states_of
+from support.orders.order_steps import CONSIGN, calls, died, held, order_action, order_soon, pay, paying_shop, running
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN
 
 MONTH, YEAR = "时长:月卡", "时长:年卡"
 

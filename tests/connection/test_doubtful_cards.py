@@ -6,7 +6,11 @@ import asyncio
 
 import pytest
 
-from order_steps import (
+from shoal.clock import reading
+from shoal.orders import orders
+from shoal.orders.order_records import Received
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
+from support.orders.order_steps import (
     CONSIGN,
     PATIENCE,
     action_state,
@@ -20,12 +24,8 @@ from order_steps import (
     running,
     words,
 )
-from sandboxed import UNANSWERED, Shoal
-from shoal.clock import reading
-from shoal.orders import orders
-from shoal.orders.order_records import Received
-from shoal.orders.order_store import Action, ActionState, OrderUpdate
-from standins import ANN
+from support.site.sandboxed import UNANSWERED, Shoal
+from support.site.standins import ANN
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import insert
 
 from connection.counters import Counter
-from doors import another_person
-from model_runs import a_run, state_of
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.errors import TemporaryFailure
 from shoal.storage.schema import messages
 from shoal.xianyu.live_socket import LiveSocket
+from support.models.model_runs import a_run, state_of
+from support.servers.doors import another_person
 
 EN = {"Accept-Language": "en"}
 FILTERS = {"filter_contacts": True}

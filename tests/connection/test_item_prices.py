@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from connection.counters import opened
-from doors import Door
-from model_steps import settings_for
-from sandboxed import Sandbox, Shoal
 from shoal.orders import item_lists
 from shoal.orders.item_lists import ItemLists
 from shoal.server import open_connections
 from shoal.xianyu.items_on_sale import ListedItem
-from standins import until
+from support.models.model_steps import settings_for
+from support.servers.doors import Door
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import until
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from connection.counters import opened
-from doors import Door
-from sandboxed import Sandbox
 from shoal.api.routes import compared_items, delivery_check
 from shoal.orders import item_pages, spec_pages
 from shoal.xianyu import items_on_sale
-from standins import until_told
+from support.servers.doors import Door
+from support.site.sandboxed import Sandbox
+from support.site.standins import until_told
 
 SPECS = ["时长:月卡", "时长:年卡"]
 ROUTE = "/cookies/shop/deliveries"

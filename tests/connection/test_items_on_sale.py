@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from order_steps import order_action, pay
-from sandboxed import Shoal
 from shoal.accounts import edits
 from shoal.orders import item_lists
 from shoal.orders.explain_order import explain_order, messages_of, purchase_of
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import Action, ActionState
 from shoal.xianyu import items_on_sale as items_module
-from standins import ANN
+from support.orders.order_steps import order_action, pay
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN
 
 
 @pytest.fixture(autouse=True)

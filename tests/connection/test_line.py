@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from order_steps import order_action, order_soon, pay, paying_shop
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.errors import StoreError
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import ANN, until
+from support.orders.order_steps import order_action, order_soon, pay, paying_shop
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 

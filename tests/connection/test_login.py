@@ -10,8 +10,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import Connection
 
-from order_steps import action_state
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.events import AccountStateChanged
@@ -23,7 +21,9 @@ from shoal.xianyu.cookie_jar import GATEWAY
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.site_session import open_site_session
-from standins import ANN, until
+from support.orders.order_steps import action_state
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from order_steps import action_state, pay, paying_shop
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN, until
+from support.orders.order_steps import action_state, pay, paying_shop
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 DEFAULT = {"default_reply_enabled": True, "default_reply": "您好"}
 

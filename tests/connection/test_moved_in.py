@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from order_steps import order_action, order_soon, pay, running, words
-from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import FIRST_START, Account
 from shoal.connection.history_sync import HistorySync
 from shoal.errors import TemporaryFailure
 from shoal.orders.order_actions import Why
 from shoal.orders.order_store import Action, ActionState
 from shoal.xianyu.cookie_string import require_cookie
-from standins import ANN, until_told
+from support.orders.order_steps import order_action, order_soon, pay, running, words
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import ANN, until_told
 
 pytestmark = pytest.mark.lenient("time")
 

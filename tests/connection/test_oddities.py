@@ -8,16 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from chat_steps import ask, give_rule, sendings, verdict
-from packed_pushes import encode_entry
-from sandboxed import Machine, Shoal, Waits
 from shoal import clock
 from shoal.accounts import edits
 from shoal.messages.decisions import Decision
 from shoal.messages.replies import LONGEST_RECEIVED
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 from shoal.rules.rule_lists import Wanted
-from standins import ANN
+from support.messages.chat_steps import ask, give_rule, sendings, verdict
+from support.site.packed_pushes import encode_entry
+from support.site.sandboxed import Machine, Shoal, Waits
+from support.site.standins import ANN
 
 
 async def push_text(shoal: Shoal, unb: str, text: str, *, number: int = 1, at_ms: int = 0, alone: bool = True) -> str:

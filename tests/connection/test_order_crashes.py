@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import (
+from shoal.accounts.change_path import Caller
+from shoal.errors import StoreError
+from shoal.messages.outbox_rows import SendOutcome
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
+from support.orders.order_steps import (
     CONSIGN,
     FREE,
     action_state,
@@ -24,12 +28,8 @@ from order_steps import (
     running,
     words,
 )
-from sandboxed import UNANSWERED, Shoal
-from shoal.accounts.change_path import Caller
-from shoal.errors import StoreError
-from shoal.messages.outbox_rows import SendOutcome
-from shoal.orders.order_store import Action, ActionState, OrderUpdate
-from standins import ANN, until
+from support.site.sandboxed import UNANSWERED, Shoal
+from support.site.standins import ANN, until
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import CONSIGN, PATIENCE, pay, paying_shop, running
-from sandboxed import Shoal
 from shoal.errors import CommitUnknown, NotApplied, StoreError
 from shoal.orders import order_pages, orders
 from shoal.orders.order_store import ActionState, Order
+from support.orders.order_steps import CONSIGN, PATIENCE, pay, paying_shop, running
+from support.site.sandboxed import Shoal
 
 _AT_REST = {ActionState.DONE, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from order_steps import (
+from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
+from shoal.sandbox import cards, codec
+from support.orders.order_steps import (
     CONSIGN,
     FREE,
     calls,
@@ -17,10 +19,8 @@ from order_steps import (
     running,
     words,
 )
-from sandboxed import Shoal
-from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
-from shoal.sandbox import cards, codec
-from standins import ANN, until
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 from wire.frames import BUYER, CHAT, ITEM, ME, ORDER, all_frames
 
 

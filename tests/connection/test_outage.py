@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from chat_steps import pass_by
-from sandboxed import Machine, Shoal, Waits, standing_sandbox
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.observed_state import is_of_the_site
 from shoal.connection import keepalive
 from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
-from standins import ANN, quick_settings, until
+from support.messages.chat_steps import pass_by
+from support.site.sandboxed import Machine, Shoal, Waits, standing_sandbox
+from support.site.standins import ANN, quick_settings, until
 
 SHOPS = 16
 SITS_LONG = BackoffLimits(first_seconds=0.05, longest_seconds=300.0, crash_loop_failures=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from order_steps import CONSIGN, action_state, held, order_action, order_soon, pay, paying_shop
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection.xianyu_live import ORDER_CALLS_AT_ONCE
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN, until
+from support.orders.order_steps import CONSIGN, action_state, held, order_action, order_soon, pay, paying_shop
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.05
 

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from order_steps import held
-from picture_files import a_png
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.keywords import with_image
 from shoal.rules.rule import Part
 from shoal.storage.schema import uploads
-from standins import ANN, until
+from support.files.picture_files import a_png
+from support.orders.order_steps import held
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 
 async def give_picture(shoal: Shoal, data: bytes = a_png(30, 20), *, account: str = "shop", word: str = "图") -> str:

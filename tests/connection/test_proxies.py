@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from connection.test_pictures import give_picture
-from proxies import SITE, Kind, small_proxy, tripwire
-from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from standins import ANN, until
+from support.network.proxies import SITE, Kind, small_proxy, tripwire
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import ANN, until
 
 NOW = Caller(actor="user:ann", wait_seconds=0)
 KINDS: tuple[Kind, ...] = ("http", "socks5")

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from connection.qr_steps import OWNER, begin, ended, qr_logins, scan
-from order_steps import held
-from proxies import small_proxy, tripwire
-from sandboxed import Machine, Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
-from standins import until
+from support.network.proxies import small_proxy, tripwire
+from support.orders.order_steps import held
+from support.site.sandboxed import Machine, Shoal
+from support.site.standins import until
 
 
 async def test_unanswered_questions_are_asked_again_and_too_many_end_it(shoal: Shoal) -> None:

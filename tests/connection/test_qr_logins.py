@@ -10,13 +10,13 @@ import pytest
 
 from connection.qr_steps import OWNER, begin, ended, qr_logins, scan
 from connection.test_proxies import behind
-from proxies import SITE, small_proxy
-from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection.qr_logins import MOST_OF_ONE_OWNER, QrLoginView
 from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import ActionRequired, Conflict, InvalidInput, UnknownAccount
-from standins import ANN, until
+from support.network.proxies import SITE, small_proxy
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import ANN, until
 
 
 async def is_over(login: QrLoginView) -> None:

@@ -9,11 +9,22 @@ from typing import Any, Literal
 import pytest
 
 from connection.counters import opened
-from order_steps import CONSIGN, PATIENCE, calls, held, order_action, order_soon, pay, paying_shop, running, words
-from sandboxed import Sandbox, Shoal
 from shoal.orders import refunds
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN, until_told
+from support.orders.order_steps import (
+    CONSIGN,
+    PATIENCE,
+    calls,
+    held,
+    order_action,
+    order_soon,
+    pay,
+    paying_shop,
+    running,
+    words,
+)
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import ANN, until_told
 
 PAGE = "order.detail"
 UNKNOWN_WORDS = "售后已结束"

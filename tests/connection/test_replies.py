@@ -8,15 +8,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chat_steps import sendings
-from sandboxed import UNANSWERED, Shoal, Waits
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.messages import sender
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending
 from shoal.rules.keywords import KeywordRow
-from standins import ANN, until
+from support.messages.chat_steps import sendings
+from support.site.sandboxed import UNANSWERED, Shoal, Waits
+from support.site.standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 FAREWELL = "shoal.connection.xianyu_live.FAREWELL_SECONDS"

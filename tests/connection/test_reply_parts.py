@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from chat_steps import PAIR, ask, give_rule, sendings, verdict
-from sandboxed import Shoal, Waits
 from shoal.accounts.change_path import Caller
 from shoal.messages.decisions import Decision
 from shoal.rules.keywords import KeywordRow
-from standins import ANN
+from support.messages.chat_steps import PAIR, ask, give_rule, sendings, verdict
+from support.site.sandboxed import Shoal, Waits
+from support.site.standins import ANN
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 

@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 
 from connection.test_pictures import give_picture
-from order_steps import held
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.change_path import Caller
 from shoal.accounts.events import AccountStateChanged
-from standins import ANN, until
+from support.orders.order_steps import held
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 Provoke = Callable[[Shoal, str], Awaitable[object]]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sandboxed import Shoal
 from shoal.accounts import edits
 from shoal.clock import now_ms
 from shoal.messages.decisions import hits_of
@@ -15,7 +14,8 @@ from shoal.messages.outbox_rows import OutboxRow
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule_lists import Wanted
 from shoal.rules.schedule import moment_in
-from standins import ANN
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN
 
 
 async def give(shoal: Shoal, *rules: dict[str, Any], account: str = "shop") -> None:

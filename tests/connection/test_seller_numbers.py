@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from standins import ANN, cookie_of, until
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, cookie_of, until
 
 
 async def test_f8_two_rows_of_one_number_have_one_connection_and_a_buyer_one_answer(shoal: Shoal) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from chat_steps import ask, give_rule, held_up, pass_by, reopen, sendings, stored, verdict
-from sandboxed import Machine, Shoal, Waits
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import SendOutcome
-from standins import ANN, until
+from support.messages.chat_steps import ask, give_rule, held_up, pass_by, reopen, sendings, stored, verdict
+from support.site.sandboxed import Machine, Shoal, Waits
+from support.site.standins import ANN, until
 
 
 async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from connection.counters import Counter
-from doors import another_person
-from sandboxed import UNANSWERED
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.socket_errors import GateClosed
-from standins import until
+from support.servers.doors import another_person
+from support.site.sandboxed import UNANSWERED
+from support.site.standins import until
 
 
 async def test_b12_a_sending_waits_for_the_sites_answer(counter: Counter) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from connection.counters import opened
-from doors import Door
-from sandboxed import Sandbox
 from shoal.accounts.account import AccountState
 from shoal.connection import shop_items
 from shoal.connection.shop_items import small
 from shoal.errors import NotApplied
 from shoal.orders.known_item_store import KnownItemStore
 from shoal.storage.known_item_rows import SeenItem
-from standins import until, until_told
+from support.servers.doors import Door
+from support.site.sandboxed import Sandbox
+from support.site.standins import until, until_told
 
 FETCHING = "item pictures:shop"
 """The name of the task that fetches the pictures of the shop's items."""

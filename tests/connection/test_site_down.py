@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from sandboxed import Sandbox, Shoal, standing_sandbox
 from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged
-from standins import until
+from support.site.sandboxed import Sandbox, Shoal, standing_sandbox
+from support.site.standins import until
 
 SHOPS = 6
 LIMITS = BackoffLimits(first_seconds=0.1, longest_seconds=0.5)

@@ -6,9 +6,9 @@ import asyncio
 import threading
 from collections import Counter
 
-from sandboxed import Shoal
 from shoal.sandbox import World
-from standins import ANN
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN
 
 SHOPS = 20
 

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import CONSIGN, PATIENCE, calls, order_action, order_soon, pay, paying_shop, running, words
-from sandboxed import Shoal, looks
 from shoal.accounts.account import AccountState
 from shoal.accounts.events import AccountStateChanged
 from shoal.connection import xianyu_live
@@ -23,7 +21,19 @@ from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome
 from shoal.orders.delivery_store import Begun
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN, until
+from support.orders.order_steps import (
+    CONSIGN,
+    PATIENCE,
+    calls,
+    order_action,
+    order_soon,
+    pay,
+    paying_shop,
+    running,
+    words,
+)
+from support.site.sandboxed import Shoal, looks
+from support.site.standins import ANN, until
 
 PLACES = ["statement", "commit"]
 """Where the writer stands: before it has written what waits, or after that and before it is durable."""

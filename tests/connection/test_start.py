@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from standins import until
+from support.site.sandboxed import Shoal
+from support.site.standins import until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 SHOPS = 50

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from standins import ANN, until
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 
 async def parked_by_risk(shoal: Shoal) -> str:

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from goods_steps import changed, states_of
-from order_steps import PATIENCE, action_state, died, order_action, order_soon, pay, paying_shop, running
-from sandboxed import Shoal
 from shoal.accounts import edits
 from shoal.goods.goods import Goods
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.db_manager import open_vault
 from shoal.storage.user_tables import users
-from standins import ANN, until
-from suppliers import settings_for, supplied_goods
+from support.orders.goods_steps import changed, states_of
+from support.orders.order_steps import PATIENCE, action_state, died, order_action, order_soon, pay, paying_shop, running
+from support.orders.suppliers import settings_for, supplied_goods
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN, until
 
 
 async def supplied_shop(shoal: Shoal, **settings: Any) -> tuple[str, Goods]:

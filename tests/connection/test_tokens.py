@@ -9,14 +9,14 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from chat_steps import pass_by
-from sandboxed import Hours, Machine, Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.events import AccountStateChanged
 from shoal.clock import reading
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import ANN, until
+from support.messages.chat_steps import pass_by
+from support.site.sandboxed import Hours, Machine, Shoal
+from support.site.standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from chat_steps import sendings
-from order_steps import order_action, paying_shop
-from sandboxed import Shoal
 from shoal.orders.order_store import Action, ActionState
 from shoal.server.otlp import TraceExport
-from standins import ANN
-from trace_collector import collecting, facts_of
+from support.figures.trace_collector import collecting, facts_of
+from support.messages.chat_steps import sendings
+from support.orders.order_steps import order_action, paying_shop
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN
 
 
 async def test_a_collector_gets_the_steps_of_an_answer_and_of_an_order(shoal: Shoal) -> None:

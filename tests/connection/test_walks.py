@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from chat_steps import sendings
-from doors import open_door
-from order_steps import order_action, paying_shop
-from sandboxed import Shoal
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.database import Database
+from support.messages.chat_steps import sendings
+from support.orders.order_steps import order_action, paying_shop
+from support.servers.doors import open_door
+from support.site.sandboxed import Shoal
 
 ROOT = Path(__file__).parents[2]
 SOURCES = f"{ROOT / 'src' / 'shoal'}/"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 
-from order_steps import CONSIGN, FREE, PATIENCE, calls, order_soon, pay, paying_shop, words
-from packed_pushes import encode_entry
-from sandboxed import Shoal
 from shoal.connection.push_counts import PushKind
 from shoal.messages.decisions import Decision
-from standins import ANN
+from support.orders.order_steps import CONSIGN, FREE, PATIENCE, calls, order_soon, pay, paying_shop, words
+from support.site.packed_pushes import encode_entry
+from support.site.sandboxed import Shoal
+from support.site.standins import ANN
 from wire.frames import BUYER, CHAT, ITEM, ME, ORDER, Frame, pushed_frames
 
 QUESTION = "最后一句"

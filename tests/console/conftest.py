@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from doors import Door, layered, started_door
+from support.servers.doors import Door, layered, started_door
 
 PASSWORD = "correct horse battery"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from doors import Door
-from standins import cookie_of, unb_of
+from support.servers.doors import Door
+from support.site.standins import cookie_of, unb_of
 
 
 async def test_it_says_whose_cookie_it_is_and_what_is_missing(door: Door) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api_document import api_document
 from console.conftest import page_of, sign_in
-from doors import Door, client_of
 from shoal.api.http.layer import SAFE
-from standins import until_told
+from support.servers.api_document import api_document
+from support.servers.doors import Door, client_of
+from support.site.standins import until_told
 
 MAY_BE_NOBODY = {"/verify", "/logout", "/register", "/send-message"}
 """They answer without a sign-in, also a foreign page; the last one has its key in the body."""

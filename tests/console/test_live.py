@@ -13,11 +13,11 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from doors import Door, another_person, open_door, served
 from shoal.api.http import event_feed
 from shoal.console import live
 from shoal.messages.message_log import IncomingMessage
-from standins import ANN, cookie_of, until
+from support.servers.doors import Door, another_person, open_door, served
+from support.site.standins import ANN, cookie_of, until
 
 Socket = ClientConnection
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, open_door
-from proxies import Kind, small_proxy
 from shoal.sandbox import World, build_sandbox, serve_sandbox
-from standins import until_told
+from support.network.proxies import Kind, small_proxy
+from support.servers.doors import Door, another_person, open_door
+from support.site.standins import until_told
 
 EN = {"Accept-Language": "en"}
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from console.conftest import PASSWORD, page_of, sign_in
-from doors import Door, client_of, open_door
+from support.servers.doors import Door, client_of, open_door
 
 
 async def test_the_token_is_in_a_cookie_that_scripts_cannot_read_and_nowhere_else(browser: httpx.AsyncClient) -> None:

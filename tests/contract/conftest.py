@@ -10,10 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, func, insert, select, text
 
-from memory_store import MemoryStore
-from postgres_fixture import postgres  # noqa: F401  (a fixture)
-from postgres_server import Postgres
-from quick_start import blank_database
 from shoal.accounts.events import MessageEvent
 from shoal.accounts.store import AccountStore
 from shoal.messages.message_log import MessageLog
@@ -24,8 +20,12 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from spread_database import SpreadDatabase
-from store_steps import Clock, Place, an_account, created
+from support.databases.memory_store import MemoryStore
+from support.databases.postgres_fixture import postgres  # noqa: F401  (a fixture)
+from support.databases.postgres_server import Postgres
+from support.databases.spread_database import SpreadDatabase
+from support.databases.store_steps import Clock, Place, an_account, created
+from support.runs.quick_start import blank_database
 
 
 @pytest.hookimpl(tryfirst=True)

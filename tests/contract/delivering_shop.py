@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 
-from goods_steps import an_owner, by, some_goods, unit_texts
 from shoal.goods.bindings import units_of_order
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
@@ -23,7 +22,8 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.orders.goods_steps import an_owner, by, some_goods, unit_texts
 
 _numbers = itertools.count()
 CODES = [f"CANARY7-{number:04}" for number in range(4)]

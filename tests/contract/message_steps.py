@@ -12,7 +12,7 @@ from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.send_guards import Intended, held_back_by
 from shoal.storage.database import Database
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 
 def a_message(number: int, text: str = "在吗", chat_id: str = "c") -> IncomingMessage:

@@ -13,7 +13,7 @@ from shoal.accounts.store import AccountStore
 from shoal.errors import AccountBeingDeleted, AccountExists, DuplicateUnb, StaleGeneration, UnknownAccount
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.schedule import Span
-from store_steps import (
+from support.databases.store_steps import (
     an_account,
     an_op,
     assert_fold_equals_rows,

@@ -9,7 +9,7 @@ from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
 
 HOUR = 3_600_000
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from doors import open_door, served
 from shoal.cli.api_client import ApiClient
 from shoal.cli.last_changes import LastChanges
 from shoal.storage.commit_hints import CommitHints
-from standins import cookie_of
+from support.servers.doors import open_door, served
+from support.site.standins import cookie_of
 
 pytestmark = pytest.mark.postgresql
 

@@ -12,7 +12,7 @@ from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.send_guards import guard_of, not_taken_over_since
 from shoal.storage.database import Database
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 AWAY = "away_reply"
 

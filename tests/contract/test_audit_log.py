@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from quick_start import cheap_hasher
 from shoal.auth.audit_entries import REFUSED, AuditEntry, AuditEvent, Reader, Sought
 from shoal.auth.audit_log import FOLDED_MS, MOST_WAITING, REFUSAL_EVERY_MS, REFUSALS_AT_ONCE, AuditLog
 from shoal.auth.passwords import Passwords
@@ -18,7 +17,8 @@ from shoal.auth.users import Users
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
 from shoal.storage.user_tables import audit_entries
-from store_steps import Clock, Place
+from support.databases.store_steps import Clock, Place
+from support.runs.quick_start import cheap_hasher
 
 ALL = Sought()
 

@@ -18,8 +18,6 @@ from sqlalchemy import func, insert, select
 
 from contract.message_steps import a_message, a_row
 from contract.order_book_steps import paid
-from goods_steps import an_owner, by, some_goods, states_of, unit_texts
-from postgres_server import Postgres
 from shoal.accounts.journal import fold, projection
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.imports import Imports
@@ -51,7 +49,9 @@ from shoal.storage.restored import restored_at_ms
 from shoal.storage.schema import outbox
 from shoal.storage.user_tables import sessions
 from shoal.storage.vault import Vault
-from store_steps import Place, an_account, baselines_of, committed, created, deletion, edit
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import Place, an_account, baselines_of, committed, created, deletion, edit
+from support.orders.goods_steps import an_owner, by, some_goods, states_of, unit_texts
 
 PASSPHRASE = "correct horse battery staple"
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()

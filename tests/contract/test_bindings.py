@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from asked_statements import asked
-from goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 from shoal.errors import Conflict, InvalidInput, NotApplied
 from shoal.goods.bindings import (
     OutOfStock,
@@ -31,7 +29,9 @@ from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import bindings, units
 from shoal.storage.vault import Vault
-from store_steps import Place
+from support.databases.asked_statements import asked
+from support.databases.store_steps import Place
+from support.orders.goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 
 T = TypeVar("T")
 UNB = "2200000000001"

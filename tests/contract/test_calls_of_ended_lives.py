@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.processes import free_port
-from doors import Door, open_door
 from shoal.accounts.change_path import Caller
 from shoal.api.routes.manual_sending import send_for
 from shoal.api.routes.order_delivery import send_once_more
@@ -22,7 +21,8 @@ from shoal.messages.manual_sending import NotConnected
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.messages.sender import OutgoingMessage, Sent
 from shoal.orders.order_store import Order
-from standins import until
+from support.servers.doors import Door, open_door
+from support.site.standins import until
 
 MESSAGE = OutgoingMessage(chat_id="c", buyer_id="22", text="您好", actor="user:admin", op_id="new")
 ORDER = Order(account_id="shop", order_id="1", item_id="1")

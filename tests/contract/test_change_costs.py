@@ -17,7 +17,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import journal
 from shoal.storage.vault import Vault
-from store_steps import an_account, committed, created, deletion, edit, living, unchanged
+from support.databases.store_steps import an_account, committed, created, deletion, edit, living, unchanged
 
 CHANGES = 100
 SHORT_BYTES = 64

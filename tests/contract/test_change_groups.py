@@ -9,7 +9,7 @@ import pytest
 from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore, Committed, Refused
 from shoal.errors import AccountExists, DuplicateUnb, StaleGeneration
-from store_steps import (
+from support.databases.store_steps import (
     Settlements,
     an_account,
     assert_fold_equals_rows,

@@ -11,8 +11,6 @@ import pytest
 from sqlalchemy import Connection, Select, column, delete, func, select, table, update
 
 from contract.test_key_rotation import names_of_files_with, rotation, settled
-from goods_steps import an_owner, changed
-from notice_steps import Teller, a_channel
 from shoal.errors import StaleGeneration, StoreError
 from shoal.notices.channels import Channel, ChannelStore
 from shoal.notices.subscriptions import Subscription
@@ -25,8 +23,10 @@ from shoal.storage.notice_tables import channels, subscriptions
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from standins import until_told
-from store_steps import Clock, Place, an_account, created
+from support.databases.store_steps import Clock, Place, an_account, created
+from support.notices.notice_steps import Teller, a_channel
+from support.orders.goods_steps import an_owner, changed
+from support.site.standins import until_told
 
 HOUR = 3_600
 CANARY = "CANARY0channel0token"

@@ -12,8 +12,6 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, update
 
 from contract.message_steps import a_message
-from door_pairs import open_door_pair
-from postgres_server import Postgres
 from shoal.accounts.events import MessageEvent
 from shoal.errors import Conflict, UnknownAccount
 from shoal.messages.chat_notes import ChatNotes
@@ -27,7 +25,9 @@ from shoal.storage.chat_tables import chat_events, chat_notes, chat_seen, chat_w
 from shoal.storage.database import Database
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import users
-from store_steps import Clock
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import Clock
+from support.servers.door_pairs import open_door_pair
 
 DONE = WorkStatus.DONE
 OF_CHAT = (chats, chat_work, chat_seen, chat_notes, chat_events)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
-from store_steps import Place
+from support.databases.store_steps import Place
 
 _STANDS = """
 import asyncio, sys

@@ -16,7 +16,7 @@ from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.nodes import Nodes
 from shoal.errors import ConfigError
 from shoal.storage.database import Database
-from standins import until
+from support.site.standins import until
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.1, look_seconds=0.05)
 

@@ -12,11 +12,11 @@ from api.test_rule_order import (  # noqa: F401
     test_an_order_asks_the_rules_in_that_order_and_every_list_shows_it,
     test_an_order_names_every_rule_once_and_heeds_the_priorities,
 )
-from cluster_doors import Spread, open_spread_door
-from doors import Door
-from postgres_server import Postgres
-from standins import FakeSite
-from two_servers import listed, named_in
+from support.databases.postgres_server import Postgres
+from support.servers.cluster_doors import Spread, open_spread_door
+from support.servers.doors import Door
+from support.servers.two_servers import listed, named_in
+from support.site.standins import FakeSite
 
 TESTS = Path(__file__).parents[1]
 SEED = "1"

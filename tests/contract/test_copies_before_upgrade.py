@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from postgres_server import Postgres
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.loading import TableFiller, load
@@ -30,10 +29,11 @@ from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.migrations.marks import stored_revision
 from shoal.storage.migrations.steps import build_schema
 from shoal.storage.picture_rows import read_picture
-from standins import quick_settings
+from support.databases.postgres_server import Postgres
+from support.runs.warm_start import ran
+from support.site.standins import quick_settings
 from upgrades.make_fixture import KEY
 from upgrades.test_upgrades import MIGRATIONS, THE_SITE, lay
-from warm_start import ran
 
 Content = dict[str, list[tuple[Any, ...]]]
 schema_of = cache(tables_of)

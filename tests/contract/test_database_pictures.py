@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text, update
 
-from filled_tables import fill_every_table
-from picture_files import a_gif, a_png
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from shoal.messages.database_pictures import DatabasePictures
 from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX
@@ -22,7 +20,9 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.picture_rows import digests_of_pictures, picture_names
 from shoal.storage.schema import metadata
-from standins import until
+from support.databases.filled_tables import fill_every_table
+from support.files.picture_files import a_gif, a_png
+from support.site.standins import until
 
 DAY = 86_400.0
 KEY = b"k" * 32

@@ -6,7 +6,7 @@ import pytest
 
 from shoal.errors import StoreError
 from shoal.storage.database_stats import database_stats
-from store_steps import Place
+from support.databases.store_steps import Place
 
 
 async def test_a_store_tells_its_kind_version_schema_and_size(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,17 @@ from shoal.storage.order_tables import order_actions
 from shoal.storage.schema import account_tables, accounts, metadata, rules, seller_numbers
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted
+from support.databases.store_steps import (
+    Place,
+    an_account,
+    committed,
+    created,
+    deletion,
+    edit,
+    living,
+    settled,
+    submitted,
+)
 
 
 async def test_the_seeds_names_read_and_write_with_a_journal_row_each(manager: DBManager) -> None:

@@ -9,8 +9,6 @@ from sqlalchemy import select
 
 from contract.delivering_shop import CODES, Shop, a_shop
 from contract.order_book_steps import paid, told
-from goods_steps import by, some_goods, states_of, unit_texts
-from order_steps import action_state
 from shoal.accounts.events import MessageEvent
 from shoal.errors import StoreError
 from shoal.goods.imports import Imports
@@ -25,7 +23,9 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.orders.goods_steps import by, some_goods, states_of, unit_texts
+from support.orders.order_steps import action_state
 
 
 @pytest.fixture

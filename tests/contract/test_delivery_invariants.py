@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, create_engine, insert, text
 
 from faults.delivery_invariants import QUERIES, Sold, breaches, clear_in_files, clear_in_tables
-from goods_steps import an_owner, by, some_goods, unit_texts
 from shoal.goods.bindings import bind_units, release_units, units_went_out
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
@@ -19,7 +18,8 @@ from shoal.storage.goods_tables import deliveries
 from shoal.storage.order_tables import order_actions, orders
 from shoal.storage.schema import accounts, outbox
 from shoal.storage.vault import Vault
-from store_steps import Place
+from support.databases.store_steps import Place
+from support.orders.goods_steps import an_owner, by, some_goods, unit_texts
 
 UNB, SHOP = "2200000000001", "shop"
 MARKER = "CANARY7UNIT"

@@ -10,7 +10,7 @@ from contract.test_migrations import insert_as_at_first
 from shoal.accounts.item_setting import ItemSetting
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.schema import item_settings
-from store_steps import Place, an_account, committed, edit
+from support.databases.store_steps import Place, an_account, committed, edit
 
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 

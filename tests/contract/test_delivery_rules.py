@@ -17,7 +17,15 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import delivery_rules, item_settings
 from shoal.storage.vault import Vault
-from store_steps import an_account, assert_fold_equals_rows, committed, created, deletion, edit, living
+from support.databases.store_steps import (
+    an_account,
+    assert_fold_equals_rows,
+    committed,
+    created,
+    deletion,
+    edit,
+    living,
+)
 
 MONTH = DeliveryRule(
     item_id="1", spec="时长:月卡", goods_id=7, count=2, delay_seconds=5, confirm=3,

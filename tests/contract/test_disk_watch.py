@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from doors import open_door
-from postgres_server import Postgres
 from shoal.language.choice import Language
 from shoal.notices.disk_watch import DISK_EVERY_MS, DiskWatch
 from shoal.notices.incident_texts import part_title
@@ -20,8 +18,10 @@ from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.node_tables import nodes
 from shoal.storage.notice_tables import incidents
-from standins import until_told
-from store_steps import Clock
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import Clock
+from support.servers.doors import open_door
+from support.site.standins import until_told
 
 
 async def noted(database: Database) -> dict[str, bool]:

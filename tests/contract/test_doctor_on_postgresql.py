@@ -20,13 +20,13 @@ from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from benchmarks.processes import soon
-from postgres_server import Postgres
 from shoal.cli.app import app
 from shoal.clock import now_ms
 from shoal.errors import ConfigError
 from shoal.storage.database import Database
 from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.vault import write_key_file
+from support.databases.postgres_server import Postgres
 
 PASSWORD = "CANARY0postgres"
 JOINED = text("""

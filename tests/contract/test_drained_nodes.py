@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from doors import Door, another_person, in_shell, open_door, served
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.node_rows import OLD_MS, join
 from shoal.server.retention import Retention
-from standins import until
+from support.servers.doors import Door, another_person, in_shell, open_door, served
+from support.site.standins import until
 
 KEY = "5a" * 32
 FACTS = {"host": "here", "address": "", "version": "", "schema": ""}

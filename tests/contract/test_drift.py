@@ -24,8 +24,8 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import journal
 from shoal.storage.schema import account_tables, accounts, rules
 from shoal.storage.vault import Vault
-from standins import ANN, FakeSite, cookie_of, managing, unb_of, until
-from store_steps import an_op, baselines_of, settled
+from support.databases.store_steps import an_op, baselines_of, settled
+from support.site.standins import ANN, FakeSite, cookie_of, managing, unb_of, until
 
 Write = Callable[[Connection], object]
 SHOP = accounts.c.id == "shop"

@@ -13,8 +13,6 @@ import pytest
 from sqlalchemy import Connection, text, update
 from structlog.testing import capture_logs
 
-from database_link import DatabaseLink
-from doors import living
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.ownership import SHARDS, Fence, shard_of
@@ -32,8 +30,10 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import outbox
 from shoal.storage.vault import Vault
-from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
-from store_steps import add_user, an_account, created
+from support.databases.database_link import DatabaseLink
+from support.databases.store_steps import add_user, an_account, created
+from support.servers.doors import living
+from support.site.standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 SHORT = NodeTimes(lease_seconds=2.0, renew_seconds=0.4, look_seconds=0.1)

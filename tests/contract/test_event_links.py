@@ -14,13 +14,13 @@ import pytest
 
 from api.stream_reader import next_event, one_by_one
 from benchmarks.processes import free_port
-from doors import Door, open_door, served
 from shoal.accounts.positions import Position
 from shoal.api.http.published_events import PublishedEvent
 from shoal.cluster.node_calls import STREAM_PATH, AnswerLost, NodeCalls
 from shoal.events.event_links import EVENTS, EventLinks
 from shoal.messages.message_log import IncomingMessage
-from standins import until
+from support.servers.doors import Door, open_door, served
+from support.site.standins import until
 
 pytestmark = pytest.mark.postgresql
 

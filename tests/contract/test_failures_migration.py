@@ -10,7 +10,7 @@ from shoal.language.choice import Language
 from shoal.notices.transport import answer_text
 from shoal.storage.notice_tables import channels, notices
 from shoal.storage.user_tables import users
-from store_steps import Place
+from support.databases.store_steps import Place
 
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS, Fence
 from shoal.cluster.node_rows import NodeRows, join
 from shoal.errors import NotApplied
 from shoal.storage.fences import hold_fences
+from support.databases.postgres_server import Postgres
 
 LONG_MS = 3_600_000
 FACTS = {"host": "here", "address": "", "version": "", "schema": ""}

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from doors import Door, open_door
-from gauge_queries import NAME, Vector, answered, scraped
-from monitoring_files import queries
-from postgres_server import Postgres
 from shoal.api.metrics import stored_figures
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, goods_subject, open_incidents, order_subject
-from standins import until, until_told
+from support.databases.postgres_server import Postgres
+from support.figures.gauge_queries import NAME, Vector, answered, scraped
+from support.figures.monitoring_files import queries
+from support.servers.doors import Door, open_door
+from support.site.standins import until, until_told
 
 TOKEN = "a token of the operator's monitoring"
 NODES: dict[str, Any] = {"secret_key": "5a" * 32, "metrics_token": TOKEN, "node_lease_seconds": 300.0}

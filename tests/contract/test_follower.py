@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from node_steps import OpenWriter, open_writers
-from postgres_server import INSTALLED, Postgres, running_server
 from shoal.accounts import follower as follower_module
 from shoal.accounts.account import Account
 from shoal.accounts.cookie_manager import CookieManager
@@ -25,8 +23,10 @@ from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
-from standins import ANN, FakeSite, cookie_of, quick_settings, until
-from store_steps import Place, add_user
+from support.databases.postgres_server import INSTALLED, Postgres, running_server
+from support.databases.store_steps import Place, add_user
+from support.servers.node_steps import OpenWriter, open_writers
+from support.site.standins import ANN, FakeSite, cookie_of, quick_settings, until
 
 pytestmark = pytest.mark.postgresql
 

@@ -26,7 +26,7 @@ from shoal.storage.grams import SEGMENT
 from shoal.storage.history_tables import ops
 from shoal.storage.order_tables import order_events, orders
 from shoal.storage.schema import messages, metadata, once_replies, outbox
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
 
 BUYER = "2209990000001"
 NAME, WORDS, OURS, CARD = (f"canary{word}" for word in ("鲸Zqname", "鱼Zqword", "虾Zqours", "蟹Zqcard"))

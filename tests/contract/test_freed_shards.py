@@ -8,14 +8,14 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
-from postgres_server import Postgres
 from shoal.cluster.dead_workers import end_worker
 from shoal.cluster.last_life import LifeFile
 from shoal.cluster.node_rows import NodeRows, join
 from shoal.config import Settings
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.data_directory import LOCK_FILE
-from standins import quick_settings
+from support.databases.postgres_server import Postgres
+from support.site.standins import quick_settings
 
 FACTS = {"host": "machine", "address": "", "version": "1", "schema": "1"}
 

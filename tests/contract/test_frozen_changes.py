@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from door_pairs import DoorPair, open_door_pair
-from postgres_server import Postgres
 from shoal.cluster.lease_watchdog import boot_clock
-from standins import until
+from support.databases.postgres_server import Postgres
+from support.servers.door_pairs import DoorPair, open_door_pair
+from support.site.standins import until
 
 PATH = "/cookies/shop/settings"
 _OVER = text("UPDATE nodes SET expires_at_ms = 1 WHERE name = 'b'")

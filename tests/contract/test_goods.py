@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select
 
-from goods_steps import an_owner, by, changed, some_goods
 from shoal.errors import Conflict, InvalidInput, StaleGeneration
 from shoal.goods import goods_store
 from shoal.goods.goods import GoodsKind, Stock, UnknownGoods
@@ -18,6 +17,7 @@ from shoal.storage import goods_rows
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import bindings, deliveries, goods, stock_history, units
 from shoal.storage.user_tables import users
+from support.orders.goods_steps import an_owner, by, changed, some_goods
 
 
 async def add_units(database: Database, goods_id: int, owner_id: int, **states: int) -> None:

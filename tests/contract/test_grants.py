@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import Connection, text
 
-from quick_start import cheap_hasher
 from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, EventBus
 from shoal.auth.authorization import Authorization, Principal
@@ -20,8 +19,9 @@ from shoal.errors import Conflict, StoreError, UnknownAccount, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.user_tables import users
-from standins import until
-from store_steps import Place, an_account, created
+from support.databases.store_steps import Place, an_account, created
+from support.runs.quick_start import cheap_hasher
+from support.site.standins import until
 
 
 @pytest.fixture

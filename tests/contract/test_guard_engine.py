@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from postgres_server import Postgres
 from shoal.storage import silence_limit
 from shoal.storage.engines import open_guard
+from support.databases.postgres_server import Postgres
 
 
 def _is_open(raw: object) -> bool:

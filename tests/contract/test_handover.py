@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.handover import GIVEN_UP_AT_ONCE
 from shoal.cluster.node_rows import NodeRows, Share, join
 from shoal.cluster.node_times import NodeTimes
 from shoal.storage.database import Database
-from standins import until
+from support.databases.postgres_server import Postgres
+from support.site.standins import until
 
 FACTS = {"host": "here", "address": "", "version": "", "schema": ""}
 PATIENT = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.02)

@@ -22,7 +22,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_tables import journal, ops
 from shoal.storage.vault import Vault
-from store_steps import (
+from support.databases.store_steps import (
     Place,
     an_account,
     baselines_of,

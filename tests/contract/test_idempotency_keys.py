@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from asked_statements import asked, plans
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest, Reservation, StoredAnswer
-from store_steps import Place, an_account, an_op, committed, created, creation, edit
+from support.databases.asked_statements import asked, plans
+from support.databases.store_steps import Place, an_account, an_op, committed, created, creation, edit
 
 REQUEST = KeyedRequest(user_id=1, actor="user:ann", key="k", method="PUT", path="/x", request_hash="h")
 ANSWER = StoredAnswer(status=200, headers=(("etag", '"g2"'),), body='{"msg": "好"}')

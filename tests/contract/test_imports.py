@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
-from goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 from shoal.errors import Conflict, InvalidInput, NotApplied, StoreError
 from shoal.goods import batches as batches_module
 from shoal.goods import imports as imports_module
@@ -26,7 +25,8 @@ from shoal.storage.goods_tables import batches, units
 from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import Vault
-from store_steps import Place
+from support.databases.store_steps import Place
+from support.orders.goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 
 
 @pytest.fixture

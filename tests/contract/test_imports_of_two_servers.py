@@ -10,10 +10,10 @@ import pytest
 
 from api.test_imports import ENV
 from api.test_moving import ended
-from doors import Door, another_person
-from postgres_server import Postgres
-from standins import cookie_of
-from two_doors import open_two_doors
+from support.databases.postgres_server import Postgres
+from support.servers.doors import Door, another_person
+from support.servers.two_doors import open_two_doors
+from support.site.standins import cookie_of
 
 pytestmark = pytest.mark.postgresql
 

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from asked_statements import asked, plans
-from goods_steps import an_owner, by, changed, some_goods, unit_texts
-from notice_steps import ON_SQLITE
 from shoal.accounts.account import AccountState, Observation, ParkReason, StopReason
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
@@ -32,7 +29,10 @@ from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.incident_rows import REMIND_AFTER_MS, Opening, close_incidents, open_incidents
 from shoal.storage.notice_tables import incidents
 from shoal.storage.vault import Vault
-from store_steps import Clock, an_account, committed, created, deletion, edit
+from support.databases.asked_statements import asked, plans
+from support.databases.store_steps import Clock, an_account, committed, created, deletion, edit
+from support.notices.notice_steps import ON_SQLITE
+from support.orders.goods_steps import an_owner, by, changed, some_goods, unit_texts
 
 RISK = Observation(state=AccountState.PARKED, reason=ParkReason.RISK_CONTROL, parked_since_ms=1_000, since_ms=1_010)
 RUNNING = Observation(state=AccountState.RUNNING, since_ms=5_000)

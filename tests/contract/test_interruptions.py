@@ -11,8 +11,8 @@ from shoal.orders.interruptions import Interruptions
 from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from standins import until_told
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
+from support.site.standins import until_told
 
 
 async def test_f1_what_a_connection_left_is_settled_although_the_next_is_stopped_as_it_begins(

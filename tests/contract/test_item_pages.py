@@ -12,7 +12,7 @@ from shoal.storage.assistant_tables import item_pages
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
-from store_steps import an_account, committed, created, deletion
+from support.databases.store_steps import an_account, committed, created, deletion
 
 ITEM = "800000000001"
 PAGE = ItemPage(

@@ -12,14 +12,25 @@ from random import Random
 import pytest
 from sqlalchemy import text
 
-from node_steps import ALONE_LOCK, ByPlace, ByRev, open_writers, revs, told
 from shoal.accounts.account import Account
 from shoal.accounts.journal import fold, projection
 from shoal.accounts.journal_stream import StreamPlace
 from shoal.accounts.store import Committed
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
-from store_steps import Place, add_user, an_account, baselines_of, committed, created, deletion, edit, living, submitted
+from support.databases.store_steps import (
+    Place,
+    add_user,
+    an_account,
+    baselines_of,
+    committed,
+    created,
+    deletion,
+    edit,
+    living,
+    submitted,
+)
+from support.servers.node_steps import ALONE_LOCK, ByPlace, ByRev, open_writers, revs, told
 
 pytestmark = [pytest.mark.parametrize("place", ["postgresql"], indirect=True), pytest.mark.postgresql]
 

@@ -23,7 +23,7 @@ from shoal.storage.key_rotation import KeyFigure, KeyFigures, KeyRotation
 from shoal.storage.schema import accounts, metadata
 from shoal.storage.sealed_values import count_by_key, seal_anew, sealed_columns
 from shoal.storage.vault import Vault, key_id, read_key_file
-from store_steps import Place, an_account, committed, created, edit
+from support.databases.store_steps import Place, an_account, committed, created, edit
 
 PROXY = "socks5://seller:canary@proxy.example.com:1080"
 

@@ -33,7 +33,7 @@ from shoal.storage.known_item_rows import (
 from shoal.storage.notice_tables import incidents
 from shoal.storage.order_tables import known_items
 from shoal.xianyu.push_events import SessionArouse
-from store_steps import an_account, committed, created, deletion
+from support.databases.store_steps import an_account, committed, created, deletion
 
 ITEM = "800000000001"
 ON_SITE = "https://img.alicdn.com/i1/a.jpg"

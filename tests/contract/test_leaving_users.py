@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from postgres_server import Postgres
-from quick_start import cheap_hasher
 from shoal.accounts.store import Change, Committed, Refused
 from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
@@ -20,7 +18,19 @@ from shoal.errors import NotApplied, StoreError, TooManyShops, Unauthenticated
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
-from store_steps import add_user, an_account, committed, created, creation, deletion, living, settled, submitted
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import (
+    add_user,
+    an_account,
+    committed,
+    created,
+    creation,
+    deletion,
+    living,
+    settled,
+    submitted,
+)
+from support.runs.quick_start import cheap_hasher
 
 ANN = 1
 

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from earlier_copies import earlier_copy, standby
-from postgres_server import Postgres
 from shoal.accounts.account import Account
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.node_rows import join
@@ -23,7 +21,9 @@ from shoal.errors import StoreError
 from shoal.server.reply_server import Application, build_app
 from shoal.storage.commit_outcome import CommitOutcome
 from shoal.storage.stream_rows import StoredStream
-from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
+from support.databases.earlier_copies import earlier_copy, standby
+from support.databases.postgres_server import Postgres
+from support.site.standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 KEY = "5a" * 32
 FACTS = {"host": "here", "address": "", "version": "1", "schema": "0001"}

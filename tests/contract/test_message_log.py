@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from asked_statements import asked, plans
 from contract.message_steps import a_message, a_row, ours, queued, the_message
 from shoal.accounts.events import MessageEvent
 from shoal.errors import NotApplied
@@ -24,7 +23,8 @@ from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import chat_subject
 from shoal.storage.notice_tables import incidents
-from store_steps import Clock
+from support.databases.asked_statements import asked, plans
+from support.databases.store_steps import Clock
 
 
 async def test_a_message_is_new_once_and_its_repeats_are_counted(log: MessageLog) -> None:

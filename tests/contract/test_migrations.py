@@ -17,8 +17,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
 from benchmarks.many_messages import Talk, insert_messages
-from postgres_server import Postgres
-from quick_start import cheap_hasher
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, Observation
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
@@ -41,7 +39,9 @@ from shoal.storage.history_tables import baselines, journal, observed
 from shoal.storage.migrations import steps
 from shoal.storage.schema import account_tables, accounts, delivery_rules, item_settings, metadata, rules
 from shoal.storage.vault import Vault
-from store_steps import Place, an_account, baselines_of, created
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import Place, an_account, baselines_of, created
+from support.runs.quick_start import cheap_hasher
 
 HEAD = migrations.newest()
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")

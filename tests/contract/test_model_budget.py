@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, func, insert, select
 
-from model_steps import settings_for
 from shoal.assistant.breaker import FIRST_REST_MS, LONGEST_REST_MS, TRY_MS, WINDOW_MS, note_failure, resting_until_ms
 from shoal.assistant.budget import (
     MICROFEN,
@@ -39,7 +38,8 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.notice_tables import incidents
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
+from support.models.model_steps import settings_for
 
 DAY, NOW = "2026-11-28", 1_000_000_000
 

@@ -19,7 +19,7 @@ from shoal.messages.send_guards import guard_of
 from shoal.messages.takeovers import Takeovers
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.database import Database
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 
 async def a_run(database: Database, *, state: str = "asked", chat_id: str = "c") -> int:

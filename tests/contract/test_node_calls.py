@@ -15,13 +15,13 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from benchmarks.processes import free_port
-from certificates import untrusted_server
-from doors import Door, open_door, served
 from shoal.api.routes.node_calls import NODE_OPERATIONS
 from shoal.api.server import Server
 from shoal.cluster.node_calls import CALL_HEADER, PATH, AnswerLost, NodeCalls, OwnerAway, RefusedThere
 from shoal.errors import NotApplied
-from standins import until
+from support.network.certificates import untrusted_server
+from support.servers.doors import Door, open_door, served
+from support.site.standins import until
 
 KEY = "5a" * 32
 

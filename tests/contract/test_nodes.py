@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS, Fence, carrying
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.lease_watchdog import LeaseWatchdog, boot_clock
@@ -24,7 +23,8 @@ from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError, NotApplied
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
-from standins import until
+from support.databases.postgres_server import Postgres
+from support.site.standins import until
 
 SHORT = NodeTimes(lease_seconds=4.0, renew_seconds=0.5, look_seconds=0.1)
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)

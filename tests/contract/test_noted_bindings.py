@@ -11,8 +11,6 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, Transaction, create_engine, text
 
-from goods_steps import an_owner, by, some_goods, unit_texts
-from postgres_server import Postgres
 from shoal.goods.bindings import bind_units
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
@@ -21,7 +19,9 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
-from standins import until_told
+from support.databases.postgres_server import Postgres
+from support.orders.goods_steps import an_owner, by, some_goods, unit_texts
+from support.site.standins import until_told
 
 
 @dataclass

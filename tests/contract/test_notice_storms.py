@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import insert
 
 from contract.test_notices import HOUR, MINUTE, failing, parked
-from goods_steps import an_owner, changed
-from notice_steps import ON_SQLITE, Teller, a_channel
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject
 from shoal.storage.schema import accounts
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.notices.notice_steps import ON_SQLITE, Teller, a_channel
+from support.orders.goods_steps import an_owner, changed
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import delete, insert, update
 
-from goods_steps import an_owner, changed
-from notice_steps import ON_SQLITE, SENT, Teller, a_channel, set_channel
 from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.transport import Message, Outcome, Sent
 from shoal.storage.database import Database
@@ -20,7 +18,9 @@ from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import grants, users
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.notices.notice_steps import ON_SQLITE, SENT, Teller, a_channel, set_channel
+from support.orders.goods_steps import an_owner, changed
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 REFUSED = Sent(outcome=Outcome.FAILED, answer="errcode 310000")

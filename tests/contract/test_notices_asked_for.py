@@ -10,8 +10,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert
 
-from goods_steps import an_owner, changed
-from notice_steps import Teller, a_channel
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.notices.day_summary import _summary
 from shoal.storage.database import Database
@@ -19,7 +17,9 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject
 from shoal.storage.user_tables import grants
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.notices.notice_steps import Teller, a_channel
+from support.orders.goods_steps import an_owner, changed
 
 MINUTE, HOUR = 60, 3_600
 

@@ -9,8 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from goods_steps import an_owner, changed
-from notice_steps import ON_SQLITE, SENT, NotingTransport, Teller, a_channel
 from shoal.accounts.account import AccountState, Observation, ParkReason
 from shoal.notices import incident_texts, notice_loop, notice_rows
 from shoal.notices.incident_history import IncidentHistory, Sight
@@ -23,8 +21,10 @@ from shoal.storage.incident_rows import Opening, account_subject
 from shoal.storage.notice_tables import incidents, notices
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import grants
-from standins import until
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.notices.notice_steps import ON_SQLITE, SENT, NotingTransport, Teller, a_channel
+from support.orders.goods_steps import an_owner, changed
+from support.site.standins import until
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 REFUSED = Sent(outcome=Outcome.FAILED, answer="errcode 310000")

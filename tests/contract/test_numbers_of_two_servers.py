@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from doors import another_person
-from postgres_server import Postgres
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from standins import cookie_of, unb_of, until
-from two_doors import open_two_doors
+from support.databases.postgres_server import Postgres
+from support.servers.doors import another_person
+from support.servers.two_doors import open_two_doors
+from support.site.standins import cookie_of, unb_of, until
 
 
 async def _let_in(_: Account, link: Link) -> None:

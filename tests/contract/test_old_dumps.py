@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from old_database import Rows, dump_of
-from postgres_server import Postgres
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.contract import COLUMNS_UNUSED, TABLE_UNUSED
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import OldShop, Source
-from standins import cookie_of
+from support.databases.postgres_server import Postgres
+from support.moving.old_database import Rows, dump_of
+from support.site.standins import cookie_of
 
 NASTY = "引号 ' 和 \" 和 \\ 和 \\N 和 \\.\n换行\r\n\t制表；$$ ), (-- x \x0b\u2028“价”"
 COPY = "COPY x (a) FROM stdin;"

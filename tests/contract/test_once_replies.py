@@ -8,7 +8,7 @@ from shoal.messages.decisions import first_once
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import once_replies
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
 
 
 async def test_g1_a_reply_that_is_sent_once_counts_by_chat_and_by_a_buyer_who_had_it_elsewhere(

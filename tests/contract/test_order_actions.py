@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, update
 
 from contract.order_book_steps import SECOND, paid, told
-from order_steps import action_state
 from shoal.errors import NotApplied
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
@@ -16,7 +15,8 @@ from shoal.orders.order_store import Action, ActionState, Order, OrderStore, Ord
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.order_tables import order_actions
-from store_steps import Clock, Place, an_account, committed, created, deletion, living
+from support.databases.store_steps import Clock, Place, an_account, committed, created, deletion, living
+from support.orders.order_steps import action_state
 
 
 async def states(book: OrderStore, order_id: str = "o1", account_id: str = "shop") -> dict[str, ActionState]:

@@ -17,7 +17,7 @@ from shoal.orders.order_store import OrderStore, OrderUpdate
 from shoal.orders.order_sums import By, OrderSum, OrderSums, order_sums
 from shoal.storage.db_manager import DBManager
 from shoal.storage.known_item_rows import SeenItem
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")

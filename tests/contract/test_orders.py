@@ -8,7 +8,7 @@ from contract.order_book_steps import SECOND, paid, told
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_store import OrderStore, OrderUpdate
 from shoal.orders.sold_specs import sold_specs
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 
 async def test_an_order_never_comes_back_from_its_end(book: OrderStore) -> None:

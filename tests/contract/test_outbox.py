@@ -19,7 +19,7 @@ from shoal.messages.outbox import Outbox, Queued
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.storage.database import Database
 from shoal.storage.schema import once_replies
-from store_steps import Clock, Place
+from support.databases.store_steps import Clock, Place
 
 
 async def test_a_sending_is_settled_once(log: MessageLog, sendings: Outbox) -> None:

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from database_link import DatabaseLink
 from shoal.cluster import paces as module
 from shoal.cluster.paces import NodeStarts, Paces, SharedPace
 from shoal.cluster.short_writes import ShortWrites
 from shoal.concurrency.fair_limiter import in_bursts
-from standins import until
+from support.databases.database_link import DatabaseLink
+from support.site.standins import until
 
 
 class Node(Paces):

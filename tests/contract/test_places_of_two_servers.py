@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from doors import Door, another_person
-from picture_files import a_png
-from sandboxed import Sandbox, standing_sandbox
 from shoal.clock import now_ms
 from shoal.orders.known_item_store import KnownItemStore
 from shoal.xianyu.items_on_sale import ListedItem
-from standins import until, until_told
-from two_doors import open_two_doors
+from support.files.picture_files import a_png
+from support.servers.doors import Door, another_person
+from support.servers.two_doors import open_two_doors
+from support.site.sandboxed import Sandbox, standing_sandbox
+from support.site.standins import until, until_told
 
 EN = {"Accept-Language": "en"}
 

@@ -24,8 +24,8 @@ from shoal.storage.order_tables import order_events, orders
 from shoal.storage.schema import messages
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from store_steps import Clock, an_account, created
-from webhook_steps import Poster
+from support.databases.store_steps import Clock, an_account, created
+from support.notices.webhook_steps import Poster
 
 OFFLINE = Opening(subject=account_subject("a"), kind=IncidentKind.RETRYING, at_ms=0, account_id="a", detail="offline")
 PARKED = Opening(subject=account_subject("a"), kind=IncidentKind.PARKED, at_ms=0, account_id="a", detail="kicked_out")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from shoal.storage.database import Database
-from store_steps import Place
+from support.databases.store_steps import Place
 
 _ROW = "INSERT INTO store_meta (key, value, counter) VALUES (:key, 'x', 0)"
 

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from model_steps import settings_for
-from postgres_server import Postgres
 from shoal.accounts.model_settings import ModelLack
 from shoal.accounts.store import Committed
 from shoal.assistant.provider_standing import lack_of
@@ -20,7 +18,9 @@ from shoal.errors import Conflict, StoreError
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
-from store_steps import add_user, an_account, created, edit, living, submitted
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import add_user, an_account, created, edit, living, submitted
+from support.models.model_steps import settings_for
 
 ANN = 1
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select
 
-from model_steps import KEY, settings_for
 from shoal.accounts.model_settings import ModelLack
 from shoal.assistant.provider_standing import lack_of
 from shoal.assistant.provider_store import ProviderStore
@@ -20,7 +19,8 @@ from shoal.storage.schema import accounts
 from shoal.storage.sealed_values import seal_anew, sealed_columns
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
+from support.models.model_steps import KEY, settings_for
 
 BASE = "https://api.example.com"
 

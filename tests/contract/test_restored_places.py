@@ -18,7 +18,7 @@ from shoal.maintenance.backup.restoring import put_back
 from shoal.storage.database import Database
 from shoal.storage.user_tables import api_tokens, invitations, sessions, users
 from shoal.storage.vault import Vault
-from store_steps import Place
+from support.databases.store_steps import Place
 
 ENDED = (sessions, api_tokens, invitations)
 

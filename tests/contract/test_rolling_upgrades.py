@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from postgres_server import Postgres
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.node_rows import NodeRows, join
 from shoal.cluster.node_times import NodeTimes
@@ -22,7 +21,8 @@ from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 from shoal.storage.migrations import newest, revisions, steps
 from shoal.storage.migrations.marks import stored_revision
-from standins import until
+from support.databases.postgres_server import Postgres
+from support.site.standins import until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 

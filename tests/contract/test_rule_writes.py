@@ -21,7 +21,7 @@ from shoal.storage.engines import driver_of
 from shoal.storage.rule_table import MANY
 from shoal.storage.schema import rules
 from shoal.storage.vault import Vault
-from store_steps import an_account, assert_fold_equals_rows, committed, created, edit, living, settled
+from support.databases.store_steps import an_account, assert_fold_equals_rows, committed, created, edit, living, settled
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from shoal.assistant.old_runs import OldRuns
 from shoal.storage.assistant_tables import ai_provider_states, ai_providers, ai_runs, ai_usage
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from store_steps import an_account, committed, created, deletion
+from support.databases.store_steps import an_account, committed, created, deletion
 
 TABLES = (ai_providers, ai_provider_states, ai_usage, ai_runs)
 

@@ -13,7 +13,7 @@ from shoal.messages.outbox import Outbox, Queued
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, guard_of
 from shoal.storage.database import Database
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 
 async def test_replies_to_one_buyer_are_limited_by_the_hour(database: Database, sendings: Outbox, clock: Clock) -> None:

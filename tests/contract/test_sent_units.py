@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete, func, select, update
 
-from goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 from shoal.goods.bindings import bind_units, release_units, units_of_order, units_went_out
 from shoal.goods.goods import Goods
 from shoal.goods.goods_store import GoodsStore
@@ -17,6 +16,7 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import bindings, units
 from shoal.storage.vault import Vault
+from support.orders.goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 
 UNB = "2200000000001"
 LINES = [f"CODE-{number:04}" for number in range(6)]

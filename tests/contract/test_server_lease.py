@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
-from doors import open_door
-from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.cluster import server_lease
 from shoal.cluster.server_lease import FACT, LeaseTimes, ServerLease
@@ -25,7 +23,9 @@ from shoal.errors import ConfigError
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 from shoal.storage.schema import store_meta
-from standins import until
+from support.databases.postgres_server import Postgres
+from support.servers.doors import open_door
+from support.site.standins import until
 
 SHORT = LeaseTimes(lease_seconds=4.0, renew_seconds=0.2, margin_seconds=0.5)
 """For what happens when it runs out. A slow machine lets it run out at any time."""

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from postgres_server import Postgres
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.turns import Turn
@@ -20,7 +19,8 @@ from shoal.maintenance.moving.run_store import RunStore
 from shoal.storage.database import Database
 from shoal.storage.moving_tables import import_runs
 from shoal.storage.vault import Vault
-from store_steps import add_user
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import add_user
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 

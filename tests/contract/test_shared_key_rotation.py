@@ -14,8 +14,6 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from doors import in_shell, living, open_door, served
-from postgres_server import Postgres
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, Duty
 from shoal.cluster.node_keys import NodeKeys, check_opens_all, join_with_keys
@@ -29,8 +27,10 @@ from shoal.storage.key_changes import KeyChange, Step, put_change
 from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import Vault, key_id, read_key_file, write_key_file
-from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
-from store_steps import add_user, an_account, committed, creation
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import add_user, an_account, committed, creation
+from support.servers.doors import in_shell, living, open_door, served
+from support.site.standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 OLD, OTHER = b"o" * 32, b"p" * 32

@@ -15,7 +15,7 @@ from shoal.storage import shared_keys
 from shoal.storage.database import Database
 from shoal.storage.idempotency_keys import KeyedRequest, Reservation, StoredAnswer
 from shoal.storage.shared_keys import SharedIdempotencyKeys
-from standins import until, until_told
+from support.site.standins import until, until_told
 
 REQUEST = KeyedRequest(user_id=1, actor="user:ann", key="k", method="PUT", path="/x", request_hash="h")
 ANSWER = StoredAnswer(status=200, headers=(), body="done")

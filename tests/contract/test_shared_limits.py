@@ -17,7 +17,7 @@ from shoal.cluster.limited_tries import UNDER_WAY_SECONDS, LimitedTries
 from shoal.cluster.short_writes import ShortWrites
 from shoal.errors import TooManyAttempts, TooManyCalls
 from shoal.storage.node_tables import limited_tries
-from standins import quick_settings, until, until_told
+from support.site.standins import quick_settings, until, until_told
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
 WIDE = Windows(address="1000/second")

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import Door, client_of, open_door
 from shoal.auth.authorization import FOLLOW_SECONDS
 from shoal.auth.permission import Permission
 from shoal.auth.recent_reads import SECONDS
 from shoal.auth.users import Role
-from standins import until, until_told
+from support.servers.doors import Door, client_of, open_door
+from support.site.standins import until, until_told
 
 pytestmark = pytest.mark.slow
 

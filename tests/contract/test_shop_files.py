@@ -7,8 +7,8 @@ from hypothesis import given, settings
 
 from shoal.accounts.account import Account
 from shoal.storage.db_manager import DBManager
-from shop_file_steps import accounts, applied_to, exported
-from store_steps import created, living
+from support.databases.store_steps import created, living
+from support.moving.shop_file_steps import accounts, applied_to, exported
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pyotp
 import pytest
 from sqlalchemy import func, select
 
-from quick_start import cheap_hasher
 from shoal.auth.audit_entries import AuditEvent, places_of_sign_ins
 from shoal.auth.audit_log import AuditLog
 from shoal.auth.invitations import Invitations, Used
@@ -23,7 +22,8 @@ from shoal.errors import Conflict, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.user_tables import invitations, recovery_codes, sessions
 from shoal.storage.vault import Vault
-from store_steps import Clock
+from support.databases.store_steps import Clock
+from support.runs.quick_start import cheap_hasher
 
 PASSWORD = "a password of hers"
 

@@ -11,9 +11,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
-from database_link import DatabaseLink
-from postgres_server import Postgres
 from shoal.storage.engines import open_engine
+from support.databases.database_link import DatabaseLink
+from support.databases.postgres_server import Postgres
 
 SILENCE_SECONDS = 1.0
 

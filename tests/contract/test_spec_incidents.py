@@ -15,7 +15,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.notice_tables import incident_events, incidents
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
-from store_steps import Clock, an_account, committed, created, edit
+from support.databases.store_steps import Clock, an_account, committed, created, edit
 
 ITEM, OTHER = "800000000001", "800000000002"
 SPECS = ("时长:月卡", "时长:年卡")

@@ -12,14 +12,14 @@ from shoal.storage import history_rows
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import state_moves
-from standins import ANN, FakeSite, cookie_of, managing, until_told
-from store_steps import (
+from support.databases.store_steps import (
     an_account,
     committed,
     created,
     creation,
     deletion,
 )
+from support.site.standins import ANN, FakeSite, cookie_of, managing, until_told
 
 RUNNING = Observation(state=AccountState.RUNNING)
 

@@ -11,9 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from door_pairs import DoorPair, open_door_pair
-from doors import Door
-from postgres_server import Postgres
 from shoal.accounts.account import Account, AccountState, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import Backoff
@@ -29,7 +26,10 @@ from shoal.cluster.node_watch import WATCH, NodeWatch
 from shoal.errors import ActionRequired
 from shoal.storage.idempotency_keys import KeyedRequest
 from shoal.xianyu.push_events import UnknownEvent
-from standins import ANN, cookie_of, until, until_told
+from support.databases.postgres_server import Postgres
+from support.servers.door_pairs import DoorPair, open_door_pair
+from support.servers.doors import Door
+from support.site.standins import ANN, cookie_of, until, until_told
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from api.test_moving import moved as imported
 from contract.test_backups import backed_up, folds, restored
-from doors import open_door
-from old_database import an_old_shop, write_json, write_sqlite
-from postgres_server import Postgres
 from shoal.accounts.item_setting import ItemSetting
 from shoal.maintenance.backup.place import Place as Goal
 from shoal.maintenance.moving.run_store import RunState
@@ -26,7 +23,10 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import driver_of
 from shoal.storage.schema import store_meta
-from store_steps import Place, an_account, committed, created, edit
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import Place, an_account, committed, created, edit
+from support.moving.old_database import an_old_shop, write_json, write_sqlite
+from support.servers.doors import open_door
 from upgrades.make_fixture import KEY
 from upgrades.test_upgrades import lay
 

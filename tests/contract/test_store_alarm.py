@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select, text, update
 
-from goods_steps import an_owner, changed
-from notice_steps import SENT, Teller, a_channel
 from shoal.errors import StoreError
 from shoal.notices.server_watch import ServerWatch
 from shoal.notices.store_alarm import REST_MS, TRY_EVERY_MS, StoreAlarm
@@ -14,7 +12,9 @@ from shoal.notices.transport import Outcome, Sent
 from shoal.storage.database import Database
 from shoal.storage.notice_tables import incidents
 from shoal.storage.user_tables import users
-from store_steps import Clock
+from support.databases.store_steps import Clock
+from support.notices.notice_steps import SENT, Teller, a_channel
+from support.orders.goods_steps import an_owner, changed
 
 MINUTE = 60
 REFUSED = Sent(outcome=Outcome.FAILED, answer="no")

@@ -19,10 +19,6 @@ from sqlalchemy import create_engine, inspect, text
 
 from benchmarks.processes import clean_environment
 from contract.store_contents import MANY, content, many_messages
-from filled_tables import ROWS, fill_every_table
-from picture_files import a_png
-from postgres_server import Postgres
-from quick_start import blank_database
 from shoal.cluster.server_lease import LeaseTimes, ServerLease
 from shoal.errors import ConfigError, StoreError
 from shoal.maintenance.backup.place import Place
@@ -32,8 +28,12 @@ from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_rows import newest_rev
-from store_steps import an_account, committed, created, edit
-from warm_start import ran
+from support.databases.filled_tables import ROWS, fill_every_table
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import an_account, committed, created, edit
+from support.files.picture_files import a_png
+from support.runs.quick_start import blank_database
+from support.runs.warm_start import ran
 
 
 @pytest.fixture

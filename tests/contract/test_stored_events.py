@@ -16,7 +16,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
 
 WRITERS, ROUNDS = 12, 8
 

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from api.stream_reader import next_event, one_by_one, set_remark
-from doors import Door, open_door
-from node_steps import open_writers
 from shoal.accounts.events import EventBus
 from shoal.accounts.follower import Follower
 from shoal.accounts.positions import Position
@@ -21,8 +19,10 @@ from shoal.clock import now_ms
 from shoal.messages.message_log import IncomingMessage
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.db_manager import DBManager, open_vault
-from standins import until
-from store_steps import Place
+from support.databases.store_steps import Place
+from support.servers.doors import Door, open_door
+from support.servers.node_steps import open_writers
+from support.site.standins import until
 
 pytestmark = [pytest.mark.parametrize("place", ["postgresql"], indirect=True), pytest.mark.postgresql]
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from api.stream_reader import reading
-from doors import Door, client_of, open_door, served
 from shoal.auth.users import Role
-from standins import until
+from support.servers.doors import Door, client_of, open_door, served
+from support.site.standins import until
 
 PASSWORD = "a password of theirs"
 

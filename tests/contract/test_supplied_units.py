@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Connection, select
 
 from contract.order_book_steps import paid
-from goods_steps import an_owner, states_of, unit_texts
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.goods import supplier_units as supplier_units_module
 from shoal.goods.bindings import units_of_order
@@ -24,8 +23,9 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault
-from store_steps import an_account, created
-from suppliers import served_supplier, settings_for, supplied_goods, supplier_units
+from support.databases.store_steps import an_account, created
+from support.orders.goods_steps import an_owner, states_of, unit_texts
+from support.orders.suppliers import served_supplier, settings_for, supplied_goods, supplier_units
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from goods_steps import an_owner, by, states_of, unit_texts
 from shoal.errors import Conflict, StoreError
 from shoal.goods.bindings import HELD, BoundUnit, bind_units, release_units, units_of_order, units_went_out
 from shoal.goods.fetching import Reserved, let_go_of_doubted, reserve_unit
@@ -21,7 +20,8 @@ from shoal.sandbox.supplier import Counter
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import units
 from shoal.storage.vault import Vault
-from suppliers import CANARY, SHORT, served_supplier, settings_for, supplied_goods, supplier_units
+from support.orders.goods_steps import an_owner, by, states_of, unit_texts
+from support.orders.suppliers import CANARY, SHORT, served_supplier, settings_for, supplied_goods, supplier_units
 
 UNB = "2200000000001"
 ONE_DATABASE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)

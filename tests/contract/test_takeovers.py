@@ -15,7 +15,7 @@ from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.send_guards import MINUTE_MS, not_taken_over_since
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.storage.database import Database
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 
 async def test_the_owners_word_pauses_the_chat_from_when_it_was_said(

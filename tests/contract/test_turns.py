@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from door_pairs import open_door_pair
-from doors import open_door
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.turns import Turn
@@ -18,7 +16,9 @@ from shoal.maintenance.backup.locks import new_key_pair
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
-from standins import quick_settings
+from support.servers.door_pairs import open_door_pair
+from support.servers.doors import open_door
+from support.site.standins import quick_settings
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 

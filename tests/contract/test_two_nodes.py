@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from database_link import DatabaseLink
-from doors import living
 from shoal.accounts.account import AccountState
 from shoal.api.server import Server
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
-from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
+from support.databases.database_link import DatabaseLink
+from support.servers.doors import living
+from support.site.standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 SHOPS = [f"shop{number}" for number in range(8)]
 KEY = "5a" * 32

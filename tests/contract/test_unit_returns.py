@@ -9,8 +9,6 @@ from sqlalchemy import select, update
 
 from contract.delivering_shop import CODES, Shop, a_shop
 from contract.order_book_steps import paid, told
-from goods_steps import by, changed, states_of
-from order_steps import action_state
 from shoal.errors import Conflict, InvalidInput
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.stock_history import StockEvent
@@ -25,7 +23,9 @@ from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.notice_tables import incidents
 from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault
-from store_steps import Clock
+from support.databases.store_steps import Clock
+from support.orders.goods_steps import by, changed, states_of
+from support.orders.order_steps import action_state
 
 ONE_DATABASE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 """For what is decided by the program, not by the database."""

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from contract.message_steps import a_message
-from goods_steps import an_owner, by, changed, some_goods, unit_texts
 from shoal.goods.bindings import bind_units
 from shoal.goods.imports import Imports
 from shoal.goods.sent_units import SentUnits
@@ -24,7 +23,8 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.goods_tables import bindings, units
 from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
+from support.orders.goods_steps import an_owner, by, changed, some_goods, unit_texts
 
 UNB = "2200000000001"
 CODES = ["KAMI-7f3a-0001", "https://example.com/s/1?pwd=x1 提取码: ab12", "账号abc 密码xyz9"]

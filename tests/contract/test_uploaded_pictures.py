@@ -6,7 +6,7 @@ from shoal.messages.uploaded_pictures import GOOD_FOR_DAYS, UploadedPictures
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.xianyu.uploads import UploadedPicture
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
 
 DAY_MS = 86_400_000
 ONE = UploadedPicture("https://img.example.com/1.jpg", 80, 60)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from goods_steps import an_owner
 from shoal.auth.totp import Factor, Totp
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import Role, User
@@ -19,7 +18,8 @@ from shoal.maintenance.backup.restoring import Restored, restore_backup
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.vault import Vault
-from store_steps import Clock, Place
+from support.databases.store_steps import Clock, Place
+from support.orders.goods_steps import an_owner
 
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()
 

@@ -15,9 +15,6 @@ import pytest
 from sqlalchemy import Connection, func, select, text
 from structlog.testing import capture_logs
 
-from doors import Door, another_person, client_of, open_door
-from postgres_server import Postgres
-from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions, token_hash
 from shoal.auth.totp import Factor, Totp
@@ -28,8 +25,11 @@ from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.user_tables import sessions, users
 from shoal.storage.vault import Vault
-from standins import until_told
-from store_steps import Clock
+from support.databases.postgres_server import Postgres
+from support.databases.store_steps import Clock
+from support.runs.quick_start import cheap_hasher
+from support.servers.doors import Door, another_person, client_of, open_door
+from support.site.standins import until_told
 
 PASSWORD = "a password of theirs"
 QUICK = ReplicaTimes(read_seconds=3.0, write_seconds=1.0, refresh_seconds=10.0, retry_seconds=0.1)

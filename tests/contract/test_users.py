@@ -10,7 +10,6 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
 
-from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions, token_hash
 from shoal.auth.user_replica import UserReplica
@@ -18,8 +17,9 @@ from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.user_tables import sessions
-from standins import until
-from store_steps import Clock
+from support.databases.store_steps import Clock
+from support.runs.quick_start import cheap_hasher
+from support.site.standins import until
 
 PASSWORD = "a password of hers"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from postgres_server import Postgres
 from shoal.storage import migrations
 from shoal.storage.database import Database
 from shoal.storage.migrations.steps import build_schema
+from support.databases.postgres_server import Postgres
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"
 VERSIONS = Path(migrations.__file__).parent / "versions"

@@ -23,8 +23,8 @@ from shoal.storage.incident_rows import Opening, open_incidents
 from shoal.storage.notice_tables import incidents, webhook_attempts, webhooks
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
-from store_steps import Clock, an_account, created
-from webhook_steps import DAY, HOUR, URL, Poster
+from support.databases.store_steps import Clock, an_account, created
+from support.notices.webhook_steps import DAY, HOUR, URL, Poster
 
 
 @pytest.fixture

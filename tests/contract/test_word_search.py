@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, func, insert, select
 
-from asked_statements import asked, plans
 from benchmarks.many_messages import Talk, insert_chats, insert_messages
 from contract.message_steps import a_message
 from shoal.accounts.positions import Position
@@ -20,8 +19,9 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.grams import SEGMENT, SLOT_BITS, coded_places, grams_wanted, slot_of
 from shoal.storage.message_segments import draft_segment, ids_of, indexed, read_segment, store_segment
 from shoal.storage.schema import grams, messages
-from spread_database import groups_committed
-from store_steps import an_account, committed, created, deletion
+from support.databases.asked_statements import asked, plans
+from support.databases.spread_database import groups_committed
+from support.databases.store_steps import an_account, committed, created, deletion
 
 COUNT = 2 * SEGMENT + 200
 RARE = "鲸鱼座"

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import func, select
 
-from quick_start import cheap_hasher
 from shoal.auth.api_tokens import ApiTokens
 from shoal.auth.invitations import Invitations
 from shoal.auth.passwords import Passwords
@@ -31,7 +30,8 @@ from shoal.storage.notice_tables import incidents
 from shoal.storage.schema import uploads
 from shoal.storage.user_tables import api_tokens, invitations, sessions
 from shoal.xianyu.uploads import UploadedPicture
-from store_steps import Clock, an_account, created
+from support.databases.store_steps import Clock, an_account, created
+from support.runs.quick_start import cheap_hasher
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -40,8 +40,8 @@ from endurance.starved_machine import StarvedMachine, busy_processes
 from endurance.stored_rows import StoredRows
 from endurance.story import ANSWER, KEYWORD, PAID_MESSAGE, PAUSE_MINUTES
 from endurance.verdicts import Limits
-from postgres_server import running_server
 from shoal.storage.data_directory import DATABASE_FILE
+from support.databases.postgres_server import running_server
 
 LIMITS = Limits(message_age_seconds=300.0, probe_seconds=120.0)
 LOOK_SECONDS = 2.0

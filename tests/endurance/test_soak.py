@@ -22,7 +22,7 @@ from endurance.soak import Plan, Soak
 from endurance.starved_machine import hold_write_lock
 from endurance.story import Purchase, Question
 from shoal.storage.data_directory import DATABASE_FILE
-from warm_start import _forked  # noqa: F401  (a fixture)
+from support.runs.warm_start import _forked  # noqa: F401  (a fixture)
 
 SHOPS = 2
 _LONG = 3600.0

@@ -26,14 +26,14 @@ from endurance.story import (
 )
 from endurance.trials import tried
 from endurance.verdicts import Limits, reckon
-from sandboxed import Sandbox, Shoal
 from shoal.clock import reading
 from shoal.config import Settings
 from shoal.errors import ShoalError
 from shoal.sandbox import Clock, World, build_sandbox
 from shoal.sandbox.server import site_protocols
 from shoal.storage.data_directory import DATABASE_FILE
-from standins import ANN
+from support.site.sandboxed import Sandbox, Shoal
+from support.site.standins import ANN
 
 START_MS = 1_750_000_000_000
 SITE, CONTROL = "site", "control"

@@ -29,7 +29,6 @@ from faults.delivery_count import Held, units_in
 from faults.delivery_figures import Figures
 from faults.delivery_invariants import breaches
 from faults.delivery_run import DeliveryRun
-from postgres_server import PostgresServer
 from shoal.accounts.journal import fold, projection
 from shoal.maintenance.backup import loading
 from shoal.maintenance.backup.loading import load
@@ -43,7 +42,8 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.migrations.steps import build_schema
 from shoal.storage.vault import write_key_file
-from store_steps import baselines_of
+from support.databases.postgres_server import PostgresServer
+from support.databases.store_steps import baselines_of
 
 _JOURNAL = "SELECT rev, account_id, generation, changes, op_id FROM journal WHERE rev <= :rev ORDER BY rev"
 _TWICE = "SELECT unit_id FROM bindings WHERE one_time AND state <> 'released' GROUP BY unit_id HAVING count(*) > 1"

@@ -23,7 +23,7 @@ from benchmarks.processes import ServerProcess, soon
 from faults.cluster_judge import Judge
 from faults.cluster_rig import SOON_SECONDS, Cluster, answers
 from faults.delivery_count import Counted, count, texts_by_buyer
-from postgres_server import PostgresServer
+from support.databases.postgres_server import PostgresServer
 
 IDLE_SECONDS: Final = 60.0
 """Without any progress for so long, nothing more will come by itself."""

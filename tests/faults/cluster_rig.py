@@ -21,11 +21,11 @@ import psutil
 import psycopg
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
-from database_link import DatabaseLink
 from faults.cluster_judge import Judge
 from faults.delivery_count import THANKS, Bought, unit_text
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
+from support.databases.database_link import DatabaseLink
+from support.databases.postgres_server import Postgres
 
 GOODS = "M"
 SETUPS_AT_ONCE = 16

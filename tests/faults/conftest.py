@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess
-from warm_start import _forked  # noqa: F401  (a fixture)
+from support.runs.warm_start import _forked  # noqa: F401  (a fixture)
 
 
 @pytest.fixture

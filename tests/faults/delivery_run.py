@@ -31,10 +31,10 @@ from faults.durable import copy_of_files
 from faults.full_disk import no_growth
 from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.refund_ways import CANCELLING, WAY_OF, WAYS, Way, ended_by, unheeded
-from postgres_server import PostgresServer
-from quick_start import blank_database
 from shoal.storage.data_directory import DATABASE_FILE
-from warm_start import WARM
+from support.databases.postgres_server import PostgresServer
+from support.runs.quick_start import blank_database
+from support.runs.warm_start import WARM
 
 SERVE = ("-m", "shoal", "serve")
 SPECS = {"时长:月卡": "M", "时长:季卡": "Q", "时长:年卡": "Y"}

@@ -15,7 +15,7 @@ from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_tables import ops
-from store_steps import baselines_of
+from support.databases.store_steps import baselines_of
 
 KEY_FILE = "secret.key"
 Version = dict[str, Any]

@@ -24,7 +24,7 @@ from shoal.accounts.store import Committed, Op, Refused, Settlement
 from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from store_steps import Settlements, edit, settled, stored
+from support.databases.store_steps import Settlements, edit, settled, stored
 
 POINTS = (b"posix/io/rw/*", b"posix/io/sync/*", b"posix/io/oc/*", b"posix/mm/mmap")
 WRITER_THREAD = "shoal-writer"

@@ -24,7 +24,7 @@ import httpx
 
 from benchmarks.processes import KEPT, SandboxProcess
 from faults.life import CONVERGE_SECONDS, Life
-from postgres_server import PostgresServer
+from support.databases.postgres_server import PostgresServer
 
 SERVE = ("-m", "shoal", "serve")
 """What Python is told to run."""

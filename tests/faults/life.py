@@ -20,7 +20,7 @@ from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.storm import REFUSALS, Book, Storm, made_by
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.errors import ShoalError
-from warm_start import WARM
+from support.runs.warm_start import WARM
 
 if TYPE_CHECKING:
     from faults.kill_loop import KillLoop

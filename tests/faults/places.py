@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from faults.durable import KEY_FILE, Durable, durable_at, durable_in
-from postgres_server import PostgresServer
+from support.databases.postgres_server import PostgresServer
 
 KILLS = {"storm": 65, "start": 17, "stop": 8, "first breath": 10}
 """When the server is killed, and how often: in the storm, while it starts or stops, before its connections are up."""

@@ -19,7 +19,7 @@ if __package__ != "faults":  # started as a script or a module of the repository
 
 from faults import figures
 from faults.backup_run import backup_run
-from postgres_server import running_server
+from support.databases.postgres_server import running_server
 
 PROOF = "backups"
 FIRST_SEED = 7000

@@ -25,8 +25,8 @@ if __package__ != "faults":  # started as a script or a module of the repository
 from faults import figures
 from faults.cluster_cases import CASES, WORKER_CASES, Found, Traded, prepared, run_case, settled
 from faults.cluster_rig import a_cluster
-from postgres_server import running_server
-from warm_start import WarmStart, warm_processes
+from support.databases.postgres_server import running_server
+from support.runs.warm_start import WarmStart, warm_processes
 
 PROOF = "cluster"
 NAMES = ("one", "two", "three")

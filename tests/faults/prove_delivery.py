@@ -22,7 +22,7 @@ if __package__ != "faults":  # started as a script or a module of the repository
 
 from faults import figures
 from faults.delivery_run import delivery_run
-from postgres_server import running_server
+from support.databases.postgres_server import running_server
 
 PROOF, STORM = "delivery", "refunds"
 FIRST_SEED, FIRST_SEED_OF_STORM = 5000, 9000

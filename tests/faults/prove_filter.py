@@ -19,15 +19,15 @@ from unittest.mock import sentinel
 if __package__ != "faults":  # started as a script or a module of the repository
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from answer_ways import WAYS, account_by, said_by_model
 from faults import figures
-from filter_texts import named
 from shoal.accounts.account import Observation
 from shoal.assistant.asking import ProposalKind
 from shoal.assistant.rail_facts import Rail
 from shoal.messages.manual_sending import Filtered, send_by_hand
 from shoal.messages.outgoing import OutgoingMessage
 from shoal.messages.replies import AnswerSource, Asked, choose
+from support.messages.answer_ways import WAYS, account_by, said_by_model
+from support.messages.filter_texts import named
 
 PROOF = "filter"
 _ASKED = Asked(text="在吗", chat_id="c", buyer_id="b", buyer_name="小鱼", item_id="1")

@@ -19,7 +19,7 @@ if __package__ != "faults":  # started as a script or a module of the repository
 
 from faults import figures
 from faults.kill_loop import kill_loop
-from postgres_server import running_server
+from support.databases.postgres_server import running_server
 
 FIRST_SEED = 1000
 

@@ -25,9 +25,6 @@ if __package__ != "faults":  # started as a script or a module of the repository
 import structlog
 
 from faults import figures
-from model_output_case import Case
-from model_outputs import ALL, BENIGN_MAKERS, FACTS, OWNERS, PERSONA, case
-from model_steps import a_target, served_model
 from shoal.assistant.asking import Proposal, ProposalKind, ask_model
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, RawAnswer
 from shoal.assistant.prompt import Context, Fact, PromptMessage, instructions_of
@@ -35,7 +32,10 @@ from shoal.assistant.providers import ProviderKind
 from shoal.assistant.rail_facts import RailFacts
 from shoal.network.outbound import Outbound
 from shoal.rules.output_filter import OutputFilter
-from spec_outputs import HOSTILE_PAGE
+from support.models.model_output_case import Case
+from support.models.model_outputs import ALL, BENIGN_MAKERS, FACTS, OWNERS, PERSONA, case
+from support.models.model_steps import a_target, served_model
+from support.models.spec_outputs import HOSTILE_PAGE
 
 PROOF = "model_outputs"
 MAX_TOKENS = 400

@@ -34,15 +34,15 @@ if __package__ != "faults":  # started as a script or a module of the repository
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
 from faults import figures
-from model_shop import REPLY, ModelShop, model_shop
-from model_steps import settings_for
 from shoal.messages.manual_sending import send_by_hand
 from shoal.messages.outbox_rows import OutboxKind
 from shoal.messages.sender import OutgoingMessage
 from shoal.messages.takeovers import Takeovers
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.schema import messages, outbox
-from without_sockets import ME
+from support.models.model_shop import REPLY, ModelShop, model_shop
+from support.models.model_steps import settings_for
+from support.site.without_sockets import ME
 
 PROOF = "models"
 AT_ONCE = 20

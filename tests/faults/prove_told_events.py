@@ -30,8 +30,8 @@ import httpx
 from benchmarks.processes import ServerProcess, soon
 from faults import figures
 from outside.node_pair import Pair, a_pair
-from postgres_server import running_server
-from warm_start import WarmStart, warm_processes
+from support.databases.postgres_server import running_server
+from support.runs.warm_start import WarmStart, warm_processes
 
 PROOF = "told events"
 NAME = "two servers"

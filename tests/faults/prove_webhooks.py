@@ -17,7 +17,7 @@ if __package__ != "faults":  # started as a script or a module of the repository
 
 from faults import figures
 from faults.posting import posted_in_a_new_place
-from postgres_server import running_server
+from support.databases.postgres_server import running_server
 
 PROOF = "webhooks"
 

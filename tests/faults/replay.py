@@ -26,7 +26,7 @@ from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import driver_of
-from store_steps import an_account, created, creation, deletion, edit, submitted
+from support.databases.store_steps import an_account, created, creation, deletion, edit, submitted
 
 Outcome = Literal["acknowledged", "refused", "unknown"]
 SCENARIOS = ("change", "atomic", "each")

@@ -18,14 +18,14 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, insert, text
 
-from notice_steps import a_channel
-from postgres_server import Postgres
-from quick_start import blank_database
 from shoal.notices.planner import SHORTEST_MS
 from shoal.storage.database import Database
 from shoal.storage.engines import database_url
 from shoal.storage.user_tables import users
-from warm_start import WARM
+from support.databases.postgres_server import Postgres
+from support.notices.notice_steps import a_channel
+from support.runs.quick_start import blank_database
+from support.runs.warm_start import WARM
 
 CHILD = Path(__file__).with_name("telling_child.py")
 CHANNELS = 3

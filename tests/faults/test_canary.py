@@ -44,8 +44,8 @@ from faults.canaries import (
     read_everything,
 )
 from faults.durable import KEY_FILE
-from picture_files import a_png
-from proxies import small_proxy
+from support.files.picture_files import a_png
+from support.network.proxies import small_proxy
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 GIVEN = {"/tokens", "/me/totp", "/me/totp/confirm", "/me/recovery-codes", "/invitations", "/console/session"}

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from faults.cluster_judge import Judge
-from sandbox_driver import Box, sandbox
 from shoal.sandbox.journal import Journal
+from support.site.sandbox_driver import Box, sandbox
 
 
 class Logs:

@@ -10,8 +10,8 @@ import pytest
 
 from faults.cluster_cases import prepared, run_case, settled
 from faults.cluster_rig import a_cluster
-from postgres_fixture import postgres  # noqa: F401  (a fixture)
-from postgres_server import Postgres
+from support.databases.postgres_fixture import postgres  # noqa: F401  (a fixture)
+from support.databases.postgres_server import Postgres
 
 pytestmark = [
     pytest.mark.outside,

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
-from picture_files import a_png
+from support.files.picture_files import a_png
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 

@@ -26,9 +26,9 @@ from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.integrity_check import SMALL_BYTES
-from small_disks import mount_again, small_disk
-from store_steps import an_account, created
-from warm_start import served_once
+from support.databases.small_disks import mount_again, small_disk
+from support.databases.store_steps import an_account, created
+from support.runs.warm_start import served_once
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]
 NOT_MADE = {"not_applied", "store_degraded"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from even_shares import SECONDS, shared_out
+from support.runs.even_shares import SECONDS, shared_out
 
 FILES = {"api/test_a.py": 300, "browser/test_b.py": 12, "browser/test_c.py": 9, "browser/test_d.py": 10,
          "browser/test_e.py": 2, "faults/test_f.py": 6, "outside/test_g.py": 14, "unit/test_h.py": 400}  # fmt: skip

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from api_document import api_document
 from shoal.language.catalogue import ROOT as CATALOGUES
 from shoal.language.catalogue import read_catalogue
+from support.servers.api_document import api_document
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "glossary.md"

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import shoal
-from certificates import certificate
-from judged_addresses import INSIDE, OUTSIDE
 from shoal.network.outbound import Outbound
 from shoal.server.tls import Certificate
+from support.network.certificates import certificate
+from support.network.judged_addresses import INSIDE, OUTSIDE
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 _ASKED = """

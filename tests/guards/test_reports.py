@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from socket_makers import makers_of
+from support.runs.socket_makers import makers_of
 
 FAILING = """
 import ast, gc
@@ -44,7 +44,7 @@ def test_that_passes():
 def test_a_finalizer_that_parses_during_a_report_does_not_end_the_run(tmp_path: Path) -> None:
     file = tmp_path / "test_failing.py"
     file.write_text(FAILING)
-    plugins = ("-p", "no:cacheprovider", "-p", "garbage_free_reports")
+    plugins = ("-p", "no:cacheprovider", "-p", "support.runs.garbage_free_reports")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *plugins, "-c", "/dev/null", "--rootdir", tmp_path, file],
         env={"PYTHONPATH": str(Path(__file__).parents[1])}, capture_output=True, text=True, timeout=100, check=False,

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from api_document import api_document
 from shoal.api.http import body_limit
 from shoal.api.http.route_rules import Asks, rule_of
 from shoal.api.schemas import request_texts
@@ -36,6 +35,7 @@ from shoal.sheets import xlsx as sheets
 from shoal.sheets import xlsx_processes
 from shoal.storage import searches
 from shoal.storage.schema import metadata
+from support.servers.api_document import api_document
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\d+\.\d+\.\d+) \| ([12]) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)

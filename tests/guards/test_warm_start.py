@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.processes import clean_environment
-from warm_start import WarmStart
+from support.runs.warm_start import WarmStart
 
 
 async def test_programs_of_two_callers_have_one_parent_and_end_with_the_caller_that_started_them(

@@ -18,11 +18,11 @@ from typing import Any, Final
 
 import aiohttp
 
-from notice_services import certificate_for
-from sandbox_driver import Box
-from served import served
 from shoal.sandbox import Clock, World, build_sandbox, strict_policy
 from shoal.sandbox.server import site_protocols
+from support.notices.notice_services import certificate_for
+from support.servers.served import served
+from support.site.sandbox_driver import Box
 
 HOSTS: Final = [
     "h5api.m.goofish.com", "passport.goofish.com", "www.goofish.com", "stream-upload.goofish.com",

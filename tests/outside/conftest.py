@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess
-from postgres_fixture import postgres  # noqa: F401  (a fixture)
-from warm_start import _forked  # noqa: F401  (a fixture)
+from support.databases.postgres_fixture import postgres  # noqa: F401  (a fixture)
+from support.runs.warm_start import _forked  # noqa: F401  (a fixture)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
-from postgres_server import Postgres
+from support.databases.postgres_server import Postgres
 
 LEASE_SECONDS = "4"
 SHOPS = 3

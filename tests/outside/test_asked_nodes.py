@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.processes import ServerProcess, soon
 from outside.node_pair import SELDOM, Pair, a_pair
-from postgres_server import Postgres
+from support.databases.postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 

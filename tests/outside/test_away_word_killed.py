@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from answer_ways import ALWAYS_CLOSED
 from benchmarks.processes import START_SECONDS, SandboxProcess, ServerProcess, soon
+from support.messages.answer_ways import ALWAYS_CLOSED
 
 pytestmark = pytest.mark.outside
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import START_SECONDS, clean_environment
-from warm_start import WARM
+from support.runs.warm_start import WARM
 
 
 @pytest.fixture(autouse=True)

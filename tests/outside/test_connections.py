@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from benchmarks.processes import PASSWORD, ServerProcess, soon
-from certificates import certificate
 from outside.node_pair import SELDOM
-from small_live_site import COOKIE
+from support.network.certificates import certificate
+from support.site.small_live_site import COOKIE
 
 pytestmark = pytest.mark.outside
 NOWHERE = "http://127.0.0.1:9"

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from benchmarks.processes import KEPT, START_SECONDS
-from warm_start import ran
+from support.runs.warm_start import ran
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 

@@ -24,8 +24,8 @@ from benchmarks.foreign_files import (
     virtual_table,
 )
 from benchmarks.processes import ServerProcess, soon
-from old_database import an_old_shop, write_sqlite
-from small_disks import small_disk
+from support.databases.small_disks import small_disk
+from support.moving.old_database import an_old_shop, write_sqlite
 
 pytestmark = pytest.mark.outside
 

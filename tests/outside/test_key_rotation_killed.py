@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from benchmarks.processes import ServerProcess
-from quick_start import blank_database
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import key_id, read_key_file
-from standins import cookie_of, unb_of
-from store_steps import an_account, created
+from support.databases.store_steps import an_account, created
+from support.runs.quick_start import blank_database
+from support.site.standins import cookie_of, unb_of
 
 pytestmark = pytest.mark.outside
 SHOPS = 400

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from outside.node_pair import SHOPS, a_pair
-from postgres_server import Postgres
+from support.databases.postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 

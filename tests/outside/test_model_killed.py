@@ -9,8 +9,8 @@ from signal import SIGKILL
 import pytest
 
 from benchmarks.processes import START_SECONDS, SandboxProcess, ServerProcess, soon
-from model_shop import REPLY
-from model_steps import settings_for
+from support.models.model_shop import REPLY
+from support.models.model_steps import settings_for
 
 pytestmark = [pytest.mark.outside, pytest.mark.long]
 

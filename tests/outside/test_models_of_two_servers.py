@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, func, insert, select
 
 from benchmarks.processes import ServerProcess, soon
 from outside.node_pair import SELDOM, Pair, a_pair
-from postgres_server import Postgres
 from shoal.storage.assistant_tables import ai_runs, ai_usage
+from support.databases.postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 

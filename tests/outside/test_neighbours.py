@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
-from standins import cookie_of
+from support.site.standins import cookie_of
 
 pytestmark = pytest.mark.outside
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from outside.watched_network import CHANNELS, COLLECTOR, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER, WEBHOOK
-from quick_start import blank_database
 from shoal.notices.services import SERVICES
-from standins import quick_settings
+from support.runs.quick_start import blank_database
+from support.site.standins import quick_settings
 
 pytestmark = pytest.mark.outside
 _SETTINGS = quick_settings()

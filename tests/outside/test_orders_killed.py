@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
-from warm_start import ran
+from support.runs.warm_start import ran
 
 pytestmark = pytest.mark.outside
 

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from benchmarks.processes import PASSWORD, ServerProcess, soon
-from certificates import certificate
+from support.network.certificates import certificate
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 NOWHERE = "http://127.0.0.1:9"

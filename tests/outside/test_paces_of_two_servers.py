@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.processes import soon
 from outside.node_pair import a_pair
-from postgres_server import Postgres
+from support.databases.postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.long, pytest.mark.timeout(600)]
 

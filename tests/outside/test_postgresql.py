@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
-from earlier_copies import earlier_copy
-from postgres_server import Postgres
+from support.databases.earlier_copies import earlier_copy
+from support.databases.postgres_server import Postgres
 
 pytestmark = pytest.mark.outside
 

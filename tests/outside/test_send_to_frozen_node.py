@@ -11,7 +11,7 @@ import pytest
 from benchmarks.processes import soon
 from outside.node_pair import SELDOM, a_pair
 from outside.test_asked_nodes import ready, send
-from postgres_server import Postgres
+from support.databases.postgres_server import Postgres
 
 NOTHING_DONE = {"not_applied", "owner_changing", "lock_timeout"}
 """Said when a busy machine gives a server so little time that its lease runs out: the same may be asked again."""

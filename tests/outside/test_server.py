@@ -20,7 +20,7 @@ from benchmarks.processes import (
     free_port,
     soon,
 )
-from warm_start import served_once
+from support.runs.warm_start import served_once
 
 pytestmark = pytest.mark.outside
 

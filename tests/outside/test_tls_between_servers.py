@@ -12,8 +12,8 @@ import pytest
 
 from outside.node_pair import Pair, a_pair
 from outside.test_asked_nodes import ready, send
-from postgres_server import Postgres
 from shoal.sandbox.certificate import make_certificate
+from support.databases.postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.cold, pytest.mark.long, pytest.mark.timeout(600)]
 """``cold``: authorities are read from the environment at import. ``test_node_calls.py`` is the shorter form."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from outside.node_pair import a_pair
-from postgres_server import Postgres
+from support.databases.postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -15,11 +15,11 @@ import psutil
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
-from certificates import certificate
 from outside.node_pair import SELDOM
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
-from warm_start import ran
+from support.databases.postgres_server import Postgres
+from support.network.certificates import certificate
+from support.runs.warm_start import ran
 
 pytestmark = [pytest.mark.outside, pytest.mark.slow, pytest.mark.timeout(600)]
 SHOPS = 3

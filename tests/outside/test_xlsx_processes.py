@@ -14,8 +14,8 @@ import pytest
 from shoal.errors import InvalidInput
 from shoal.rules.rule_xlsx import COLUMNS
 from shoal.sheets.xlsx_processes import XlsxProcesses
-from standins import until
-from table_files import a_bomb, a_table, read_beside, texts_of
+from support.files.table_files import a_bomb, a_table, read_beside, texts_of
+from support.site.standins import until
 
 
 def children() -> list[psutil.Process]:

@@ -27,8 +27,8 @@ import psutil
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
-from forked_programs import fork_programs
-from warm_parent import import_programs
+from support.runs.forked_programs import fork_programs
+from support.runs.warm_parent import import_programs
 
 NOT_ALLOWED = 77
 """The exit code where this user may not make a network."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from sandbox_driver import IM_APP_KEY, TOKEN_API, Box, Json, sandbox
 from shoal.sandbox import strict_policy
+from support.site.sandbox_driver import IM_APP_KEY, TOKEN_API, Box, Json, sandbox
 
 BUYER = "豆豆妈"
 AGENT = (

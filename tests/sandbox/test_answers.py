@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.strict_client import Page, strict, text
-from sandbox_driver import CONSIGN_API, TOKEN_API
+from support.site.sandbox_driver import CONSIGN_API, TOKEN_API
 
 USER_API = "mtop.taobao.idlemessage.pc.loginuser.get"
 FREE_API = "mtop.idle.groupon.activity.seller.freeshipping"

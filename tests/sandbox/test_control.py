@@ -17,12 +17,12 @@ import aiohttp
 import pytest
 
 import shoal.sandbox as sandbox_package
-from sandbox_driver import START_MS, Box, sandbox
 from shoal.sandbox import Clock, Script, World, build_sandbox, serve_sandbox
 from shoal.sandbox import faults as faults_module
 from shoal.sandbox.faults import KINDS, Faults
 from shoal.sandbox.journal import Journal
-from standins import until
+from support.site.sandbox_driver import START_MS, Box, sandbox
+from support.site.standins import until
 
 BUYER = "豆豆妈"
 

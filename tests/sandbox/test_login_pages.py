@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox_driver import START_MS, TOKEN_API, Box, sandbox
+from support.site.sandbox_driver import START_MS, TOKEN_API, Box, sandbox
 
 GAIA = "mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"
 USER_API = "mtop.taobao.idlemessage.pc.loginuser.get"

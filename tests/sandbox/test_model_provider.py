@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox_driver import Box, sandbox
 from shoal.sandbox.model_provider import GOOD
+from support.site.sandbox_driver import Box, sandbox
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "在吗"}], "max_tokens": 400}
 QUESTION = {"question": "在吗", "item": {}, "facts": [], "turns": []}

@@ -11,9 +11,9 @@ import aiohttp
 import aiohttp.abc
 import pytest
 
-from sandbox_driver import CONSIGN_API, IM_APP_KEY, TOKEN_API, Shop, sandbox
 from shoal.sandbox import mtop_site
 from shoal.sandbox.world import World
+from support.site.sandbox_driver import CONSIGN_API, IM_APP_KEY, TOKEN_API, Shop, sandbox
 
 SUCCESS = ["SUCCESS::调用成功"]
 USER_API = "mtop.taobao.idlemessage.pc.loginuser.get"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from peer_recognisers import BUTTONS, recognised
 from sandbox.strict_client import REG, Page, Socket, strict, text
-from sandbox_driver import START_MS, Box, unpack
+from support.orders.peer_recognisers import BUTTONS, recognised
+from support.site.sandbox_driver import START_MS, Box, unpack
 
 
 async def pushed(box: Box, socket: Socket, lwp: str = "/s/sync") -> tuple[Any, Any]:

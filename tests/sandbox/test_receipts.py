@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox_driver import CONSIGN_API, START_MS, Box, Shop, sandbox
 from shoal.sandbox import codec
+from support.site.sandbox_driver import CONSIGN_API, START_MS, Box, Shop, sandbox
 
 BUYER = "豆豆妈"
 PAGE_API = "mtop.idle.web.trade.order.detail"

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from sandbox_driver import Box, sandbox
 from shoal.sandbox.bot_signatures import dingtalk_signature, feishu_signature
+from support.site.sandbox_driver import Box, sandbox
 
 PLACES = {
     "dingtalk": "/robot/send?access_token=a", "feishu": "/open-apis/bot/v2/hook/a", "wecom": "/cgi-bin/webhook/send",

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from sandbox.strict_client import BUYER
-from sandbox_driver import START_MS, sandbox, unpack
+from support.site.sandbox_driver import START_MS, sandbox, unpack
 
 
 async def test_a_handshake_may_carry_host_and_connection_twice_and_offer_deflate() -> None:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from sandbox.strict_client import BUYER
-from sandbox_driver import Im, sandbox, unpack
+from support.site.sandbox_driver import Im, sandbox, unpack
 
 
 async def ended(im: Im) -> aiohttp.WSMessage:

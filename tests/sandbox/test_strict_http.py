@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from sandbox.strict_client import AGENT, OK, Page, bitten, strict
-from sandbox_driver import Box
 from shoal.sandbox.strict.rules import MANNERS, RULES, STRICT
+from support.site.sandbox_driver import Box
 
 USER_API = "mtop.taobao.idlemessage.pc.loginuser.get"
 CONSIGN = "mtop.taobao.idle.logistic.consign.dummy"

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from sandbox.strict_client import AGENT, REG, Page, bitten, picture, strict, text
-from sandbox_driver import Box
+from support.site.sandbox_driver import Box
 
 
 async def chat_with(box: Box, page: Page, buyer: str = "小鱼") -> str:

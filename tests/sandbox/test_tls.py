@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from cryptography import x509
 
-from sandbox_driver import START_MS, Box
 from shoal.sandbox import Clock, World, build_sandbox, serve_sandbox
 from shoal.sandbox.certificate import make_certificate
+from support.site.sandbox_driver import START_MS, Box
 
 
 async def test_sockets_and_calls_go_over_tls_and_only_for_who_trusts_the_authority(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Observation
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import (
@@ -37,6 +36,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
 from state.virtual_loop import VirtualLoop
+from support.databases.memory_store import MemoryStore
 
 T = TypeVar("T")
 

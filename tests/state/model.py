@@ -9,7 +9,7 @@ from functools import cache
 from shoal.accounts.account import Account
 from shoal.rules.rule_lists import Wanted
 from shoal.xianyu.cookie_string import require_cookie
-from standins import cookie_of
+from support.site.standins import cookie_of
 
 Rules = tuple[tuple[str, str], ...]
 

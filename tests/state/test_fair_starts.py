@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
@@ -14,9 +13,10 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.concurrency.fair_limiter import FairLimiter, evenly, in_bursts
 from shoal.errors import TemporaryFailure
-from standins import ANN, FakeSite, cookie_of
 from state.test_task_side import on_virtual_time
 from state.world import settings
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of
 
 AT_ONCE = Caller(actor="user:ann", wait_seconds=0)
 

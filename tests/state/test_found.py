@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import ActionRequired
-from standins import ANN, cookie_of
 from state.figures import Figures
 from state.model import Call
 from state.sites import NUMBERS
 from state.virtual_loop import VirtualLoop
 from state.world import World, settings
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, cookie_of
 
 
 def test_an_account_that_is_added_while_it_is_being_deleted_loses_no_task() -> None:

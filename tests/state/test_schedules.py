@@ -17,12 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from quick_start import blank_database
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.journal import fold, projection
 from shoal.errors import StaleGeneration
-from standins import cookie_of
 from state.faulty_stores import Fate, FaultySqlite, FaultyStore, Weather
 from state.figures import Figures
 from state.model import Call
@@ -30,6 +28,8 @@ from state.scenarios import ADDED, PROVE, Scenario, flaps, memory, play, told, u
 from state.sites import Climate, Site
 from state.virtual_loop import VirtualLoop
 from state.world import World, settings
+from support.runs.quick_start import blank_database
+from support.site.standins import cookie_of
 
 SEEDS = 1000 if PROVE else 60
 

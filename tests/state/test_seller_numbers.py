@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
@@ -17,9 +16,10 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.seller_numbers import SellerNumbers
 from shoal.concurrency.fair_limiter import evenly
 from shoal.errors import ActionRequired, DuplicateUnb, OtherUnb, StoreError, TemporaryFailure, UnknownNumber
-from standins import ANN, QUICK, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
 from state.world import settings
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, QUICK, cookie_of, unb_of
 
 NUMBER = unb_of(1)
 SOON = Caller(actor="user:ann", wait_seconds=0)

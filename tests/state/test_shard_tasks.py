@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
-from memory_store import MemoryStore
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.ownership import shard_of
 from shoal.accounts.store import ShardContents
 from shoal.storage.token_cache import SocketToken, TokenCache
-from standins import ANN, FakeSite, cookie_of
 from state.test_task_side import Fickle, on_virtual_time
 from state.world import settings
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of
 
 
 def test_a_node_that_gets_an_account_back_has_forgotten_its_token_and_cookies() -> None:

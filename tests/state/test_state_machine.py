@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from quick_start import blank_database
 from state.faulty_stores import Fate, FaultySqlite, FaultyStore, Weather
 from state.figures import Figures
 from state.model import Call
 from state.sites import ACCOUNTS, NUMBERS, Climate
 from state.world import World
+from support.runs.quick_start import blank_database
 
 PROVE = bool(os.environ.get("SHOAL_PROVE"))
 PHASES = [Phase.generate] if os.environ.get("SHOAL_NO_SHRINKING") else [Phase.generate, Phase.shrink]

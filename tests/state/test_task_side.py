@@ -9,16 +9,16 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import NotApplied, TemporaryFailure
-from standins import ANN, FakeSite, cookie_of
 from state.virtual_loop import VirtualLoop
 from state.world import settings
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of
 
 AT_ONCE = Caller(actor="user:ann", wait_seconds=0)
 

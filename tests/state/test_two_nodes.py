@@ -16,9 +16,9 @@ from shoal.accounts.remote_states import Watched
 from shoal.accounts.row_reads import MOST_PER_SECOND
 from shoal.accounts.store import Tombstone
 from shoal.errors import ActionRequired, ShoalError
-from standins import ANN, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
 from state.two_nodes import ACCOUNTS, Node, World, accepted
+from support.site.standins import ANN, cookie_of, unb_of
 
 SHARD = shard_of("shop")
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation, StateMove
 from shoal.accounts.account_task import Link
 from shoal.accounts.cookie_manager import CookieManager
@@ -17,8 +16,9 @@ from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.remote_states import MOVING, RemoteState, Stand, Watched
 from shoal.accounts.store import Tombstone
 from shoal.errors import ShoalError, StoreError
-from standins import FakeSite
 from state.world import settings
+from support.databases.memory_store import MemoryStore
+from support.site.standins import FakeSite
 
 ACCOUNTS = ("shop", "other", "third")
 

@@ -21,7 +21,6 @@ from shoal.accounts.journal import JournalEntry
 from shoal.accounts.published import PublishedAccounts
 from shoal.config import Settings, load_settings
 from shoal.errors import ShoalError
-from standins import cookie_of
 from state.answers import GONE, Said, told_twice
 from state.demands import Violation, demand
 from state.faulty_stores import FaultySqlite, FaultyStore
@@ -32,6 +31,7 @@ from state.sites import ACCOUNTS, Site
 from state.streams import WatchedBus, follow
 from state.versions import Versions
 from state.virtual_loop import VirtualLoop, interrupted
+from support.site.standins import cookie_of
 
 T = TypeVar("T")
 

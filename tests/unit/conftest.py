@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from without_sockets import OneShop, one_shop
+from support.site.without_sockets import OneShop, one_shop
 
 
 @pytest.fixture

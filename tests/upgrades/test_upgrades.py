@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, inspect
 
-from doors import client_of, living
 from shoal.accounts.journal import fold, projection
 from shoal.api.server import Server
 from shoal.auth.permission import Permission
@@ -28,8 +27,9 @@ from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.migrations import steps
-from standins import FakeSite, quick_settings
-from store_steps import baselines_of
+from support.databases.store_steps import baselines_of
+from support.servers.doors import client_of, living
+from support.site.standins import FakeSite, quick_settings
 from upgrades.make_fixture import KEY, PASSWORD, SAID_AT_MS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")

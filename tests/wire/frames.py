@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from packed_pushes import encode_entry
 from shoal.xianyu.chat_history import read_history
 from shoal.xianyu.item_page import ItemPage, read_item_page
 from shoal.xianyu.packets import read_event
@@ -22,6 +21,7 @@ from shoal.xianyu.push_events import CardUpdate, ChatMessage, Event, OrderMark, 
 from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.trade_texts import status_named, status_on_card
 from shoal.xianyu.wire_bytes import decode_entry
+from support.site.packed_pushes import encode_entry
 
 ME: Final = "2209900000102"
 BUYER: Final = "2209900000101"

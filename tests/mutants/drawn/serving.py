@@ -171,7 +171,7 @@ def _wait_less() -> None:
 
     A test for which this is too short fails without a defect too, and counts for nothing.
     """
-    from standins import until, until_told  # only here: it imports the sources  # noqa: PLC0415
+    from support.site.standins import until, until_told  # only here: it imports the sources  # noqa: PLC0415
 
     for wait in (until, until_told):
         if wait.__kwdefaults__:
@@ -186,8 +186,8 @@ def _wait_less() -> None:
 
 async def _make_ready(stack: contextlib.ExitStack, meeting: Path) -> None:
     """Migrate a database and start a shop once, so that not each fork must, and a PostgreSQL for all."""
-    from postgres_server import INSTALLED, shared_server  # only here: it imports the sources  # noqa: PLC0415
-    from without_sockets import one_shop  # noqa: PLC0415
+    from support.databases.postgres_server import INSTALLED, shared_server  # only here: it imports the sources  # noqa: PLC0415
+    from support.site.without_sockets import one_shop  # noqa: PLC0415
 
     if INSTALLED:
         stack.enter_context(shared_server(meeting))

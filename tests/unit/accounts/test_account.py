@@ -8,8 +8,8 @@ from shoal.accounts.account import check_account_id
 from shoal.errors import (
     InvalidInput,
 )
-from standins import ANN, FakeSite, cookie_of, managing
-from store_steps import an_account
+from support.databases.store_steps import an_account
+from support.site.standins import ANN, FakeSite, cookie_of, managing
 
 UNSEEN = [
     "a\u200bb",

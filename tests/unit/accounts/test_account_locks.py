@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from shoal.accounts.account_locks import AccountLocks, Hold
 from shoal.errors import LockTimeout, StoreDegraded
-from standins import until
+from support.site.standins import until
 
 
 async def test_turns_come_in_the_order_of_asking_and_nothing_is_left() -> None:

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
@@ -22,7 +21,8 @@ from shoal.errors import (
     DuplicateUnb,
     UnknownAccount,
 )
-from standins import ANN, HOURS, FakeSite, cookie_of, in_step, managing, until
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, HOURS, FakeSite, cookie_of, in_step, managing, until
 
 
 class Crashing:

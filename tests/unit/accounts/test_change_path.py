@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from memory_store import MemoryStore
 from shoal.accounts.change_path import Caller
 from shoal.accounts.store import Change, Settle, Settlement
 from shoal.errors import (
@@ -16,7 +15,8 @@ from shoal.errors import (
     StaleGeneration,
     UnknownAccount,
 )
-from standins import ANN, FakeSite, cookie_of, in_step, managing, until
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of, in_step, managing, until
 
 
 class LateStore(MemoryStore):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from memory_store import MemoryStore, RefusingStore
 from shoal.accounts.account import AccountState
 from shoal.errors import (
     DuplicateUnb,
@@ -13,7 +12,8 @@ from shoal.errors import (
     OtherUnb,
 )
 from shoal.rules.keywords import KeywordRow
-from standins import ANN, FakeSite, cookie_of, in_step, managing, until
+from support.databases.memory_store import MemoryStore, RefusingStore
+from support.site.standins import ANN, FakeSite, cookie_of, in_step, managing, until
 
 
 async def test_a_new_account_is_enabled_runs_and_does_not_confirm_by_itself() -> None:

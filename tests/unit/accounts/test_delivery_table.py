@@ -13,7 +13,7 @@ from shoal.errors import InvalidInput
 from shoal.rules.rule import Part
 from shoal.sheets.csv_tables import read_csv, written_csv
 from shoal.sheets.xlsx import Table, UnusableRows, read_table, written_table
-from table_files import a_table
+from support.files.table_files import a_table
 
 GOODS = {7: "月卡", 8: "年卡", 9: "季卡", 10: "季卡"}
 RULES = in_order([

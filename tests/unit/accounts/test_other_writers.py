@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from memory_store import MemoryStore
 from shoal.accounts.events import AccountChanged, Subscription
 from shoal.accounts.store import Glimpse
 from shoal.errors import (
     AccountExists,
 )
-from standins import ANN, FakeSite, cookie_of, managing, until
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of, managing, until
 
 
 async def test_what_another_writer_stored_is_published_and_built_upon() -> None:

@@ -8,7 +8,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.events import EventBus, MessageEvent
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.published import PublishedAccounts
-from store_steps import an_account
+from support.databases.store_steps import an_account
 
 
 class BrokenSubscriptionError(Exception):

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from memory_store import MemoryStore
 from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.store import Change, Refused, Settle
 from shoal.errors import AlreadyRemoved, StaleGeneration, UnknownAccount
-from standins import ANN, FakeSite, cookie_of, managing, until
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of, managing, until
 
 FIRST = Caller(actor="user:ann", owner_id=1, op_id="op")
 AGAIN = Caller(actor="user:ann", owner_id=1, op_id="op", repeats=True)

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Connection, func, select
 from structlog.testing import capture_logs
 
-from memory_store import MemoryStore
 from shoal.accounts import state_history
 from shoal.accounts.account import AccountState, Observation, StateMove, StopReason
 from shoal.accounts.account_task import Link
@@ -21,8 +20,9 @@ from shoal.errors import ActionRequired, CommitUnknown, NotApplied
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, commit, open_vault
 from shoal.storage.history_tables import state_moves
-from standins import ANN, FakeSite, cookie_of, managing, until, until_told
-from store_steps import an_account, creation
+from support.databases.memory_store import MemoryStore
+from support.databases.store_steps import an_account, creation
+from support.site.standins import ANN, FakeSite, cookie_of, managing, until, until_told
 
 S = AccountState
 LIFE = [(S.STARTING, ""), (S.RUNNING, "")]

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from memory_store import MemoryStore, RefusingStore
 from shoal.accounts.events import AccountChanged, AccountStateChanged
 from shoal.accounts.status_batch import BATCH_AT_ONCE
 from shoal.accounts.store import Change, Settle
@@ -17,7 +16,8 @@ from shoal.errors import (
     StaleGeneration,
     UnknownAccount,
 )
-from standins import ANN, FakeSite, cookie_of, in_step, managing, until
+from support.databases.memory_store import MemoryStore, RefusingStore
+from support.site.standins import ANN, FakeSite, cookie_of, in_step, managing, until
 
 
 async def test_an_atomic_batch_changes_all_or_none() -> None:

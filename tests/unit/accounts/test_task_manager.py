@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation, StateMove
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
@@ -21,7 +20,8 @@ from shoal.errors import (
 )
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from standins import ANN, FakeSite, cookie_of, managing, quick_settings, until
+from support.databases.memory_store import MemoryStore
+from support.site.standins import ANN, FakeSite, cookie_of, managing, quick_settings, until
 
 
 async def test_a_purge_that_ends_during_the_close_disturbs_nothing() -> None:

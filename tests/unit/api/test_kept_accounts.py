@@ -15,7 +15,7 @@ from shoal.api.schemas.kept_accounts import KeptAccounts, joined, with_accounts
 from shoal.api.schemas.responses import account_body, detail_row
 from shoal.auth.permission import Permission
 from shoal.xianyu.browser import chrome
-from store_steps import an_account
+from support.databases.store_steps import an_account
 
 OWN, READ = Permission.OWN, Permission.READ
 

@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import living
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.server import reply_server
-from standins import FakeSite, quick_settings
+from support.servers.doors import living
+from support.site.standins import FakeSite, quick_settings
 
 PROGRAM = """
 import sys

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from model_steps import KEY, PROMPT, a_target, served_model
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, WhyFailed, estimated_tokens, tokens_of
 from shoal.assistant.prompt import Context, Fact, Turn
 from shoal.assistant.providers import ProviderKind
 from shoal.errors import Conflict
 from shoal.network.outbound import Outbound
+from support.models.model_steps import KEY, PROMPT, a_target, served_model
 
 OPEN = Outbound.of("all")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from model_steps import KEY, a_target
 from shoal.assistant.providers import (
     MOST_KEY,
     MOST_URL,
@@ -17,6 +16,7 @@ from shoal.assistant.providers import (
     host_of,
 )
 from shoal.errors import Conflict, InvalidInput
+from support.models.model_steps import KEY, a_target
 
 GOOD: dict[str, Any] = {"name": "m", "base_url": "https://api.example.com/v1", "key": "sk-1", "model": "tiny"}
 

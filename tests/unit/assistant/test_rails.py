@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_output_case import Case
-from model_outputs import BENIGN_MAKERS, BROKEN_MAKERS, FACTS, HOSTILE, OWNERS, PERSONA, case
 from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
 from shoal.assistant.prompt import Context, Turn, instructions_of
 from shoal.assistant.rail_facts import Rail, RailFacts, RailVerdict, Why, floor_of
 from shoal.assistant.rails import check
 from shoal.rules.output_filter import OutputFilter
+from support.models.model_output_case import Case
+from support.models.model_outputs import BENIGN_MAKERS, BROKEN_MAKERS, FACTS, HOSTILE, OWNERS, PERSONA, case
 
 SEED = 1128
 FILTER = OutputFilter(contacts=True, links=True, patterns="", floor_fen=None)

@@ -15,7 +15,7 @@ from shoal.assistant.rails import check
 from shoal.assistant.spec_prices import priced
 from shoal.rules.output_filter import OutputFilter
 from shoal.xianyu.item_page import SpecPrice
-from store_steps import an_account
+from support.databases.store_steps import an_account
 
 SPECS = (SpecPrice("时长:月卡", 2_500, 3), SpecPrice("时长:季卡", 6_000, 3), SpecPrice("时长:年卡", 20_000, 0))
 FILTER = OutputFilter(contacts=True, links=True, patterns="", floor_fen=None)

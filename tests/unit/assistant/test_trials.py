@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from model_shop import REPLY, ModelShop, model_shop
 from shoal.assistant.contexts import Item, context_of
 from shoal.assistant.trial import Trials
 from shoal.messages.decisions import Decision
-from standins import ANN
-from without_sockets import ITEM, ME
+from support.models.model_shop import REPLY, ModelShop, model_shop
+from support.site.standins import ANN
+from support.site.without_sockets import ITEM, ME
 
 QUESTION = f"最低多少？{ME}"
 CASES = [

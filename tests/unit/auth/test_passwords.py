@@ -11,13 +11,13 @@ from argon2 import extract_parameters
 from argon2.low_level import Type
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
 
-from quick_start import blank_database, cheap_hasher
 from shoal.auth import passwords as module
 from shoal.auth.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, Passwords, made_up_password
 from shoal.auth.users import Users
 from shoal.errors import InvalidInput
 from shoal.storage.database import Database
-from store_steps import Clock
+from support.databases.store_steps import Clock
+from support.runs.quick_start import blank_database, cheap_hasher
 
 LONG = "多云 correct staple, 电池 horse! "
 

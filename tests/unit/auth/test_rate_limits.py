@@ -8,7 +8,7 @@ import pytest
 
 from shoal.auth.rate_limits import RateLimits
 from shoal.errors import TooManyCalls
-from standins import quick_settings
+from support.site.standins import quick_settings
 
 
 def test_at_most_so_many_calls_of_one_session_are_let_in_within_any_minute(monkeypatch: pytest.MonkeyPatch) -> None:

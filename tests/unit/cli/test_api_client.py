@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from certificates import untrusted_server
 from shoal.cli.api_client import ApiClient, NoServer, Refused
+from support.network.certificates import untrusted_server
 
 
 async def test_a_server_that_takes_no_password_in_clear_never_hears_one() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from picture_files import a_png
 from shoal.accounts.account import check_account_id
 from shoal.cli.api_client import ApiClient
 from shoal.cli.board import AccountBoard
@@ -21,6 +20,7 @@ from shoal.messages.picture_files import PictureFiles
 from shoal.sandbox.script import DIALOGUES, PAY
 from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database import Database
+from support.files.picture_files import a_png
 
 
 def names(path: Path) -> set[str]:

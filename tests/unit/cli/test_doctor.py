@@ -15,11 +15,6 @@ import pytest
 from sqlalchemy import create_engine, insert
 from typer.testing import CliRunner
 
-from certificates import untrusted_server
-from doors import open_door, served
-from proxies import small_proxy
-from quick_start import blank_database
-from sandbox_driver import sandbox
 from shoal.accounts.ownership import shard_of
 from shoal.cli.app import app
 from shoal.cli.doctor.machine import holder_of
@@ -28,6 +23,11 @@ from shoal.sandbox import Clock
 from shoal.storage.data_directory import LOCK_FILE, lock_directory
 from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault, write_key_file
+from support.network.certificates import untrusted_server
+from support.network.proxies import small_proxy
+from support.runs.quick_start import blank_database
+from support.servers.doors import open_door, served
+from support.site.sandbox_driver import sandbox
 
 CANARY = "CANARY0doctor"
 

@@ -15,7 +15,7 @@ from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.deadline_timer import DeadlineTimer
 from shoal.cluster.lease_watchdog import boot_clock
 from shoal.cluster.server_lease import LeaseTimes, ServerLease
-from standins import until
+from support.site.standins import until
 
 Ts = TypeVarTuple("Ts")
 

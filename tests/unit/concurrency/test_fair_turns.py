@@ -14,7 +14,7 @@ from shoal.concurrency.fair_queues import FairQueues
 from shoal.concurrency.fair_threads import FairThreads, beside, beside_for_buyers
 from shoal.concurrency.fair_turns import FairTurns, ServerBusy, asking_user
 from shoal.errors import TooManyCalls
-from standins import until
+from support.site.standins import until
 
 
 @contextmanager

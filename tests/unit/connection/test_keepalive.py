@@ -16,7 +16,7 @@ from shoal.connection.keepalive import Keepalive
 from shoal.errors import ShoalError, StoreError, TemporaryFailure
 from shoal.messages.task_drain import TaskDrain
 from shoal.storage.sync_cursors import Position
-from standins import quick_settings, until
+from support.site.standins import quick_settings, until
 
 AWAY = Position(pts=1_750_000_000_000_000, known_at_ms=1_750_000_000_000, ahead_ms=0)
 

@@ -8,8 +8,8 @@ import threading
 from sqlalchemy import Connection
 
 from shoal.messages.decisions import Decision
-from standins import until
-from without_sockets import OneShop
+from support.site.standins import until
+from support.site.without_sockets import OneShop
 
 
 def paths(shop: OneShop) -> list[str]:

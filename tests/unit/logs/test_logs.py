@@ -18,11 +18,11 @@ import structlog
 import uvicorn
 
 import shoal
-from log_setup import log_restored
 from shoal.logs.logs import configure_logging, redact_event
 from shoal.logs.redaction import redact_text
 from shoal.server.reply_server import build_app
-from standins import quick_settings
+from support.runs.log_setup import log_restored
+from support.site.standins import quick_settings
 
 SECRETS = ("1f0e7c2d9a3b4c5d", "a1b2c3d4e5f6_1766000000000", "2200000000001", "correct-horse")
 COOKIE = f"cna=xyz; unb={SECRETS[2]}; cookie2={SECRETS[0]}; _m_h5_tk={SECRETS[1]}; _m_h5_tk_enc=99887766aabb"

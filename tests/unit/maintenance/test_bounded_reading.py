@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from benchmarks.foreign_files import computed_columns, computed_view, endless_table, many_names, unpacks_into
-from old_database import an_old_shop, dump_of, write_json, write_sqlite
 from shoal.errors import InvalidInput, ShoalError
 from shoal.maintenance.moving import archives, dump_text, plan_pictures, tables, uploads
 from shoal.maintenance.moving.kept_plans import MOST_BYTES, KeptPlans, UnknownPlan
@@ -22,6 +21,7 @@ from shoal.maintenance.moving.plan_pictures import Pictures
 from shoal.maintenance.moving.shop_parts import parts_of_shop, shop_of_parts
 from shoal.maintenance.moving.upload_job import read_upload
 from shoal.maintenance.moving.uploads import Uploads
+from support.moving.old_database import an_old_shop, dump_of, write_json, write_sqlite
 
 PG = """-- PostgreSQL database dump
 \\restrict abc

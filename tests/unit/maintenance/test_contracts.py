@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from old_database import Rows, an_old_shop, dump_of, write_sqlite
 from shoal.maintenance.moving import legacy, mysql_form, ydisks_form
 from shoal.maintenance.moving.contract import CONTRACTS, Contract, contract_of
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import Oddity
 from shoal.maintenance.moving.tables import OldRow, OldTables
-from standins import cookie_of
-from today_database import a_small_database
+from support.moving.old_database import Rows, an_old_shop, dump_of, write_sqlite
+from support.moving.today_database import a_small_database
+from support.site.standins import cookie_of
 
 READERS: Mapping[str, Callable[[OldTables], object]] = {
     "sqlite": legacy.old_shop_of,

@@ -18,7 +18,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.processes import clean_environment
-from quick_start import blank_database
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.envelope import CHUNK_BYTES, Header, SealedWriter, new_file_key
 from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, KeyLock, lock_to_key, new_key_pair, read_key
@@ -29,7 +28,8 @@ from shoal.maintenance.backup.restoring import restore_backup
 from shoal.maintenance.backup.signing import SIGNATURE_BYTES, fingerprint, public_key, signing_key
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
-from warm_start import ran
+from support.runs.quick_start import blank_database
+from support.runs.warm_start import ran
 
 SHOAL = ("-m", "shoal")
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()

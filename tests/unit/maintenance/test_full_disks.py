@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from quick_start import blank_database
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.locks import PRIVATE, PUBLIC, lock_to_key, new_key_pair, read_key
@@ -24,7 +23,8 @@ from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.notice_tables import incidents
-from small_disks import mount_again, small_disk
+from support.databases.small_disks import mount_again, small_disk
+from support.runs.quick_start import blank_database
 
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()
 OPENS = Secret(private_key=read_key(PRIVATE_KEY, PRIVATE))

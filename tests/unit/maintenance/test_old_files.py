@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from old_database import an_old_shop, dump_of, write_json, write_sqlite
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.contract import contract_of
 from shoal.maintenance.moving.legacy import TABLES
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.plan import KIND_OF
 from shoal.maintenance.moving.upload_parts import parts_of
-from standins import cookie_of
+from support.moving.old_database import an_old_shop, dump_of, write_json, write_sqlite
+from support.site.standins import cookie_of
 
 
 def refused(path: Path) -> str:

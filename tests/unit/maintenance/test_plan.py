@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from old_database import Rows, an_old_shop, sha256, write_sqlite
 from shoal.api.schemas.imports import oddity_sentence
 from shoal.auth.users import Role, User
 from shoal.errors import Forbidden, InvalidInput
@@ -14,7 +13,8 @@ from shoal.language.choice import Language
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.plan import Here, Plan
 from shoal.maintenance.moving.whole_plan import make_plan
-from standins import cookie_of
+from support.moving.old_database import Rows, an_old_shop, sha256, write_sqlite
+from support.site.standins import cookie_of
 
 ODD_COOKIE = "cookie2=x; t=1"
 PLANTED: list[tuple[str, dict[str, object], str]] = [

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from old_database import Rows, an_old_shop, write_sqlite
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, ModelMode
 from shoal.accounts.shop_settings import AssistantSettings, declared_by
@@ -24,6 +23,7 @@ from shoal.maintenance.moving.old_shop import Fate
 from shoal.maintenance.moving.plan import Here, Kind, Plan
 from shoal.maintenance.moving.plan_models import fen_of, floor_fen
 from shoal.maintenance.moving.whole_plan import make_plan
+from support.moving.old_database import Rows, an_old_shop, write_sqlite
 from unit.maintenance.test_plan import a_user
 
 URL = "https://models.example.com/v1"

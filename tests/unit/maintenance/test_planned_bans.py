@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from old_database import Rows, an_old_shop
 from shoal.api.schemas.imports import oddity_sentence
 from shoal.language.choice import Language
 from shoal.maintenance.moving.old_files import read_old_file
@@ -16,7 +15,8 @@ from shoal.maintenance.moving.plan import Here, Kind, Plan
 from shoal.maintenance.moving.whole_plan import make_plan
 from shoal.rules.matcher import Matcher
 from shoal.rules.schedule import Moment
-from today_database import AI, a_full_database, a_small_database, account, as_dump
+from support.moving.old_database import Rows, an_old_shop
+from support.moving.today_database import AI, a_full_database, a_small_database, account, as_dump
 from unit.maintenance.test_plan import a_user, planned
 
 NOON = Moment(3, 720)

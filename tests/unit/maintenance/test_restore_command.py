@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import text
 
 from benchmarks.processes import clean_environment
-from quick_start import blank_database
 from shoal.maintenance.backup.place import Place
 from shoal.maintenance.backup.restoring import _fresh
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
-from warm_start import WARM, ran
+from support.runs.quick_start import blank_database
+from support.runs.warm_start import WARM, ran
 
 SHOAL = ("-m", "shoal")
 PASSPHRASE = "correct horse battery staple"

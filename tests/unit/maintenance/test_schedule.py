@@ -19,7 +19,7 @@ from shoal.maintenance.backup.schedule import BackupSchedule, Last
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.notice_tables import incidents
-from store_steps import Clock
+from support.databases.store_steps import Clock
 
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()
 DAY = timedelta(days=1)

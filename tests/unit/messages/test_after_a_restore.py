@@ -7,8 +7,8 @@ import msgspec
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.storage.restored import FACT, Restored
-from standins import until
-from without_sockets import OneShop
+from support.site.standins import until
+from support.site.without_sockets import OneShop
 
 OLD, NEW = "4000000000000000001", "4000000000000000002"
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from answer_ways import ALWAYS_CLOSED, FILTER, WAYS, account_by, said_by_model
-from filter_texts import named
 from shoal.assistant.asking import ProposalKind
 from shoal.assistant.rail_facts import Rail
 from shoal.errors import Conflict
@@ -19,7 +17,9 @@ from shoal.messages.outgoing import OutgoingMessage
 from shoal.messages.replies import AnswerSource, Asked, choose, explain
 from shoal.messages.takeovers import Takeovers
 from shoal.storage.notice_tables import incidents
-from without_sockets import BUYER, CHAT, ME, OneShop
+from support.messages.answer_ways import ALWAYS_CLOSED, FILTER, WAYS, account_by, said_by_model
+from support.messages.filter_texts import named
+from support.site.without_sockets import BUYER, CHAT, ME, OneShop
 
 
 async def wishes(shop: OneShop) -> list[tuple[str, bool]]:

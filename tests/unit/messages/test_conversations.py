@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sandboxed import Waits
 from shoal.errors import StoreError
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox import Outbox
-from standins import ANN, until
-from without_sockets import ME, OneShop
+from support.site.sandboxed import Waits
+from support.site.standins import ANN, until
+from support.site.without_sockets import ME, OneShop
 
 
 async def test_a_burst_gets_one_answer_that_is_bound_to_its_last_message(

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select, update
 
 from faults.prove_models import PAUSES_MINUTES, Way, owners_words
-from model_shop import REPLY, ModelShop, model_shop
 from shoal.assistant.assistant import DISCLOSURE
 from shoal.assistant.budget import day_of
 from shoal.assistant.run_rows import read_runs
@@ -21,8 +20,9 @@ from shoal.messages.decisions import Decision
 from shoal.messages.reply_stats import reply_stats
 from shoal.messages.takeovers import Takeovers
 from shoal.storage.assistant_tables import ai_provider_states, ai_usage
-from standins import ANN, until
-from without_sockets import CHAT, ME
+from support.models.model_shop import REPLY, ModelShop, model_shop
+from support.site.standins import ANN, until
+from support.site.without_sockets import CHAT, ME
 
 HANDOFF: dict[str, Any] = {"action": "handoff", "text": "", "offered_fen": None, "facts": []}
 

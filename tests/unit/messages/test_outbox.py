@@ -11,7 +11,7 @@ from shoal.messages.decisions import Decision, first_once, hits_of
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
-from without_sockets import BUYER, CHAT, OneShop
+from support.site.without_sockets import BUYER, CHAT, OneShop
 
 ROW = OutboxRow(account_id="shop", chat_id=CHAT, uuid="u1", buyer_id=BUYER, message_id="m1", rule_id="r", text="在的")
 LATER = replace(ROW, uuid="u2", part=1, text="二")

@@ -15,8 +15,8 @@ from shoal.messages.logged_message import Direction, IncomingMessage
 from shoal.messages.own_messages import ECHO_MS, OwnMessages, Unrecognised
 from shoal.rules.rule_lists import Wanted
 from shoal.xianyu.socket_errors import GateClosed
-from standins import ANN, until
-from without_sockets import CHAT, ME, SEND, OneShop
+from support.site.standins import ANN, until
+from support.site.without_sockets import CHAT, ME, SEND, OneShop
 
 OWNERS = "我来处理"
 

@@ -12,8 +12,8 @@ from shoal.errors import CommitUnknown, NotApplied
 from shoal.messages import rule_hits
 from shoal.messages.rule_hits import RuleHits
 from shoal.storage.database import Database
-from standins import until
-from without_sockets import OneShop
+from support.site.standins import until
+from support.site.without_sockets import OneShop
 
 
 class NotedWrites:

@@ -15,8 +15,8 @@ from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.sender import OutgoingMessage, Reply
 from shoal.rules.rule import Part
-from standins import ANN, until
-from without_sockets import BUYER, CHAT, SEND, OneShop
+from support.site.standins import ANN, until
+from support.site.without_sockets import BUYER, CHAT, SEND, OneShop
 
 LETTER = OutgoingMessage(chat_id=CHAT, buyer_id=BUYER, text="你好")
 TWO = Reply(chat_id=CHAT, buyer_id=BUYER, parts=(Part(text="一"), Part(text="二")), answers=["m1"], rule_id="r")

@@ -21,7 +21,7 @@ from shoal.language.choice import Language
 from shoal.network.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, grouped, most_connections
 from shoal.server.acceptor import Acceptor
-from standins import until
+from support.site.standins import until
 
 
 async def test_f13_an_address_has_so_many_places_and_a_new_one_takes_that_of_its_oldest_silent_one() -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxies import tripwire
 from shoal.network.guarded_proxy import MOST_BYTES, GuardedProxy, Pass, _place, _request_line, _Wrong
 from shoal.network.guarded_sockets import guarded
 from shoal.network.outbound import Outbound, TargetRefused
+from support.network.proxies import tripwire
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

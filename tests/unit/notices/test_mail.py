@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from certificates import certificate
 from shoal.network.guarded_sockets import guarded
 from shoal.network.outbound import Outbound, TargetRefused
 from shoal.notices import mail
@@ -18,6 +17,7 @@ from shoal.notices.mail import send_mail
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Message, Outcome, Sent
 from shoal.sandbox.mail_receiver import MailReceiver
+from support.network.certificates import certificate
 
 MESSAGE = Message(
     title="小鱼的店\r\n需要处理", body="请完成验证。", url="https://shop.example/console", dedupe_id="n-7 x"

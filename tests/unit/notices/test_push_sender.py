@@ -14,7 +14,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
-from push_service import BrowserKeys, PushService, push_service
 from shoal.errors import InvalidInput
 from shoal.network.outbound import Outbound
 from shoal.notices.push_key import point_of, private_key_of
@@ -22,6 +21,7 @@ from shoal.notices.push_sender import MOST_PAYLOAD, PushSender, contact_of, payl
 from shoal.notices.push_subscription import is_push_service, packed
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Level, Message, Outcome
+from support.notices.push_service import BrowserKeys, PushService, push_service
 
 OURS = private_key_of(b"\x07" * 32)
 MESSAGE = Message(

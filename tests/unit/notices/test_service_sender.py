@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from notice_services import FIELDS, FORMS, HOSTS, Sending, sending
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
-from standins import until
+from support.notices.notice_services import FIELDS, FORMS, HOSTS, Sending, sending
+from support.site.standins import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGE = Message(

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notice_services import FIELDS
 from shoal.errors import InvalidInput
 from shoal.notices.apprise_wire import POST
 from shoal.notices.apprise_worker import _CLASSES
 from shoal.notices.services import EMAIL, SERVICES, WEBPUSH, cut, service_of
 from shoal.notices.transport import Message
+from support.notices.notice_services import FIELDS
 
 MAIL = {"host": "smtp.example.com", "sender": "shoal@example.com", "to": "me@example.com"}
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from delivery_steps import CODES, ORDER, bound, came_to, confirmations, paid
-from order_steps import action_state
 from shoal.clock import now_ms
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import uncertain_messages
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN, until
-from without_sockets import HISTORY, OneShop
+from support.orders.delivery_steps import CODES, ORDER, bound, came_to, confirmations, paid
+from support.orders.order_steps import action_state
+from support.site.standins import ANN, until
+from support.site.without_sockets import HISTORY, OneShop
 
 FIRST, SECOND = f"码 {CODES[0]}", f"码 {CODES[1]}"
 

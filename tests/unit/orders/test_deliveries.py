@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete, update
 
-from delivery_steps import (
+from shoal.goods.goods import GoodsKind
+from shoal.orders import deliveries as deliveries_module
+from shoal.orders import orders as orders_module
+from shoal.orders.delivery_rows import DeliveryState
+from shoal.orders.order_store import Action, ActionState
+from shoal.sandbox import codec
+from shoal.storage.goods_tables import units
+from shoal.storage.order_tables import order_actions
+from shoal.storage.schema import outbox
+from support.orders.delivery_steps import (
     CONFIRM,
     ORDER,
     PAGE,
@@ -17,18 +26,9 @@ from delivery_steps import (
     sells,
     stocked,
 )
-from goods_steps import changed, states_of
-from shoal.goods.goods import GoodsKind
-from shoal.orders import deliveries as deliveries_module
-from shoal.orders import orders as orders_module
-from shoal.orders.delivery_rows import DeliveryState
-from shoal.orders.order_store import Action, ActionState
-from shoal.sandbox import codec
-from shoal.storage.goods_tables import units
-from shoal.storage.order_tables import order_actions
-from shoal.storage.schema import outbox
-from standins import until, until_told
-from without_sockets import ME, OneShop
+from support.orders.goods_steps import changed, states_of
+from support.site.standins import until, until_told
+from support.site.without_sockets import ME, OneShop
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
-from delivery_steps import (
+from shoal.clock import now_ms
+from shoal.orders import deliveries as deliveries_module
+from shoal.orders import orders as orders_module
+from shoal.orders.delivery_store import Begun, DeliveryStore
+from shoal.orders.order_store import Action, ActionState
+from shoal.storage.order_tables import order_actions
+from support.orders.delivery_steps import (
     CODES,
     ORDER,
     PAGE,
@@ -22,15 +28,9 @@ from delivery_steps import (
     says,
     sells,
 )
-from goods_steps import states_of
-from shoal.clock import now_ms
-from shoal.orders import deliveries as deliveries_module
-from shoal.orders import orders as orders_module
-from shoal.orders.delivery_store import Begun, DeliveryStore
-from shoal.orders.order_store import Action, ActionState
-from shoal.storage.order_tables import order_actions
-from standins import until
-from without_sockets import BUYER, OneShop
+from support.orders.goods_steps import states_of
+from support.site.standins import until
+from support.site.without_sockets import BUYER, OneShop
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from delivery_steps import (
+from shoal.errors import StoreError
+from shoal.messages.decisions import Decision
+from shoal.messages.outbox import Outbox, insert_rows
+from shoal.messages.sender import Sender
+from shoal.orders import deliveries as deliveries_module
+from shoal.orders import orders as orders_module
+from shoal.orders.delivery_rows import DeliveryState
+from shoal.orders.order_store import Action, ActionState
+from support.orders.delivery_steps import (
     CODES,
     ORDER,
     bound,
@@ -19,17 +27,9 @@ from delivery_steps import (
     says,
     sells,
 )
-from goods_steps import states_of
-from shoal.errors import StoreError
-from shoal.messages.decisions import Decision
-from shoal.messages.outbox import Outbox, insert_rows
-from shoal.messages.sender import Sender
-from shoal.orders import deliveries as deliveries_module
-from shoal.orders import orders as orders_module
-from shoal.orders.delivery_rows import DeliveryState
-from shoal.orders.order_store import Action, ActionState
-from standins import until
-from without_sockets import ME, SEND, OneShop
+from support.orders.goods_steps import states_of
+from support.site.standins import until
+from support.site.without_sockets import ME, SEND, OneShop
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from unittest import mock
 import pytest
 from sqlalchemy import update
 
-from order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
 from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.messages.task_drain import TaskDrain
@@ -21,8 +20,9 @@ from shoal.orders.order_records import Order
 from shoal.orders.order_status import TAKE_UP_MS
 from shoal.orders.order_store import Action, ActionState, OrderStore, Why
 from shoal.storage.order_tables import order_actions
-from standins import ANN, until
-from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
+from support.orders.order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
+from support.site.standins import ANN, until
+from support.site.without_sockets import BUYER, CHAT, ITEM, ME, OneShop
 
 OTHER = "4000000000000000002"
 

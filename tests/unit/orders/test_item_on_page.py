@@ -11,7 +11,7 @@ from shoal.orders.item_on_page import ItemOnPage, item_on_page
 from shoal.orders.item_page_rows import StoredPage
 from shoal.orders.item_pages import PRICES_MS, WORDS_MS
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
-from store_steps import an_account
+from support.databases.store_steps import an_account
 
 NOW = 1_795_893_583_484
 SPECS = (SpecPrice("时长:月卡", 2_500), SpecPrice("时长:年卡", 20_000))

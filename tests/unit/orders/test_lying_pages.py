@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from delivery_steps import ORDER, PAGE, bound, came_to, page_of, sells, stocked
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_store import Action, ActionState
-from standins import unb_of, until
-from without_sockets import OneShop
+from support.orders.delivery_steps import ORDER, PAGE, bound, came_to, page_of, sells, stocked
+from support.site.standins import unb_of, until
+from support.site.without_sockets import OneShop
 
 SPEC = "时长:月卡"
 LIES: dict[str, dict[str, Any]] = {

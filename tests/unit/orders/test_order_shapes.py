@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
-from order_steps import action_state
 from shoal.clock import now_ms
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
@@ -17,8 +15,10 @@ from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_store import Action, ActionState, Why
 from shoal.sandbox import cards, codec
-from standins import ANN, until
-from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
+from support.orders.order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
+from support.orders.order_steps import action_state
+from support.site.standins import ANN, until
+from support.site.without_sockets import BUYER, CHAT, ITEM, ME, OneShop
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from order_steps import action_state
 from shoal.accounts import edits
 from shoal.messages.sender import OutgoingMessage
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
-from standins import ANN, until
-from without_sockets import BUYER, CHAT, ITEM, SEND, OneShop
+from support.orders.order_steps import action_state
+from support.site.standins import ANN, until
+from support.site.without_sockets import BUYER, CHAT, ITEM, SEND, OneShop
 
 ORDER = "4000000000000000001"
 CONFIRM, PAGE = "consign.dummy", "order.detail"

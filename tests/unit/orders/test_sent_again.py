@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from delivery_steps import ORDER, PAGE, bound, came_to, page_of, sells, stocked
-from goods_steps import by, changed, states_of
 from shoal.errors import Conflict
 from shoal.goods.goods import GoodsKind
 from shoal.messages.manual_sending import NotSent
@@ -16,8 +14,10 @@ from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.orders.sent_again import SentAgain
 from shoal.orders.unit_returns import UnitReturns
 from shoal.storage.goods_tables import deliveries, goods
-from standins import ANN
-from without_sockets import OneShop
+from support.orders.delivery_steps import ORDER, PAGE, bound, came_to, page_of, sells, stocked
+from support.orders.goods_steps import by, changed, states_of
+from support.site.standins import ANN
+from support.site.without_sockets import OneShop
 
 
 @pytest.fixture(autouse=True)

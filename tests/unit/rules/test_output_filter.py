@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from filter_texts import FLOOR_FEN, HARMLESS, PATTERN, named
 from shoal.errors import InvalidInput
 from shoal.rules.contact_details import links_in
 from shoal.rules.money_amounts import amounts_in, number_of
 from shoal.rules.output_filter import MOST_WORDS, OutputFilter
+from support.messages.filter_texts import FLOOR_FEN, HARMLESS, PATTERN, named
 
 FULL = OutputFilter(contacts=True, links=True, patterns=PATTERN, floor_fen=FLOOR_FEN)
 

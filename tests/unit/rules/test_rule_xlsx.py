@@ -12,7 +12,7 @@ from shoal.rules.rule_lists import replaced
 from shoal.rules.rule_xlsx import COLUMNS
 from shoal.rules.schedule import Span
 from shoal.sheets.xlsx import UnusableRows
-from table_files import a_table, rules_read, texts_of, written
+from support.files.table_files import a_table, rules_read, texts_of, written
 
 RULES = (
     Rule(id="a", words=("包邮", "邮费"), parts=(Part(text="=SUM(1)"), Part(image_url="https://example.com/a.png"))),

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from sandbox_driver import unpack
 from shoal.sandbox import cards, codec
+from support.site.sandbox_driver import unpack
 
 AT_MS = 1_750_000_000_123
 CID = "51000000001"

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from certificates import certificate
 from shoal.server.tls import Certificate
 from shoal.xianyu.site_session import open_site_session
+from support.network.certificates import certificate
 
 
 async def _asks(context: ssl.SSLContext, client: ssl.SSLContext) -> list[bytes]:

@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from served import served
 from shoal.network.outbound import Outbound
 from shoal.sandbox import World, build_sandbox
 from shoal.server.heartbeat_calls import HeartbeatCalls
-from standins import until
+from support.servers.served import served
+from support.site.standins import until
 
 
 @dataclass

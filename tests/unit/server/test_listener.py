@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shoal.server.listener import _warn_of_closed_doors, _warn_of_doors, own_names
-from standins import quick_settings
+from support.site.standins import quick_settings
 
 
 @pytest.mark.parametrize(

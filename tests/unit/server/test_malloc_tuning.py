@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from shoal.server import malloc_tuning
-from standins import until
+from support.site.standins import until
 
 PROGRAM = """
 import ctypes

@@ -14,7 +14,7 @@ from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server import reply_server
 from shoal.server.metrics_port import bind_for_metrics, serving_metrics
-from standins import quick_settings
+from support.site.standins import quick_settings
 
 
 async def figures() -> bytes:

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from memory_store import MemoryStore
-from picture_files import a_png
 from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore, Pruned
 from shoal.assistant.old_runs import OldRuns
@@ -27,8 +25,10 @@ from shoal.server.retention import Retention
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.idempotency_keys import IdempotencyKeys
-from standins import quick_settings, until
-from store_steps import an_account, committed, creation
+from support.databases.memory_store import MemoryStore
+from support.databases.store_steps import an_account, committed, creation
+from support.files.picture_files import a_png
+from support.site.standins import quick_settings, until
 
 DAY_MS = 86_400_000
 NOW = 1_000 * DAY_MS

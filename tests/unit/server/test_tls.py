@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.types import Message, Scope
 
-from certificates import certificate
 from shoal.api.http.request_checks import RequestChecks
 from shoal.errors import ConfigError
 from shoal.server.listener import usable_certificate
 from shoal.server.tls import Certificate
-from standins import quick_settings
+from support.network.certificates import certificate
+from support.site.standins import quick_settings
 
 
 def pair(directory: Path, name: str = "shop.example") -> Certificate:

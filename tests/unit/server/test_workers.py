@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from certificates import certificate
 from shoal.config import Settings
 from shoal.server import workers
 from shoal.server.worker import Worker
 from shoal.server.workers import Workers
-from standins import quick_settings
+from support.network.certificates import certificate
+from support.site.standins import quick_settings
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shoal.errors import InvalidInput
 from shoal.sheets.xlsx import Column, Fault, Table, UnusableRows, read_table, written_table
-from table_files import SHEET, a_table, cells_of, texts_of, with_part
+from support.files.table_files import SHEET, a_table, cells_of, texts_of, with_part
 
 COLUMNS = (Column("word", "词", "Word", needed=True), Column("reply", "回复", "Reply"))
 HEADS = ["词", "回复"]

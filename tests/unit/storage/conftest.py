@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from failing_commits import Faults, opened
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from support.databases.failing_commits import Faults, opened
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.pool import Pool
 from structlog.testing import capture_logs
 
-from quick_start import blank_database
 from shoal.accounts.account import AccountState, Observation
 from shoal.errors import ConfigError, NotApplied, ShoalError, StoreError
 from shoal.storage.credentials import Credentials
@@ -27,7 +26,8 @@ from shoal.storage.data_directory import DATABASE_FILE, LOCK_FILE, MARKER_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import open_engine
-from store_steps import an_account, committed, created, edit
+from support.databases.store_steps import an_account, committed, created, edit
+from support.runs.quick_start import blank_database
 
 
 async def refused(path: Path) -> ShoalError:

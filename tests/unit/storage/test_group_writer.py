@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from failing_commits import Faults, assert_whole, opened
 from shoal.accounts.store import Committed, Refused
 from shoal.errors import NotApplied, StoreError, UnknownAccount
 from shoal.storage import database_engines
 from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from standins import until
-from store_steps import an_account, committed, created, creation, edit, living, settled, submitted
+from support.databases.failing_commits import Faults, assert_whole, opened
+from support.databases.store_steps import an_account, committed, created, creation, edit, living, settled, submitted
+from support.site.standins import until
 
 
 @pytest.mark.parametrize("point", ["begin", "statement"])

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from failing_commits import Faults, assert_whole, opened
 from shoal.accounts.account import Account
 from shoal.accounts.store import Change, Committed
 from shoal.rules.rule import Part, Rule
 from shoal.storage.change_rows import Draft
 from shoal.storage.group_work import LARGE_ROWS, Changes
 from shoal.storage.work_queue import WorkQueue
-from standins import until
-from store_steps import Settlements, an_account, created, edit
+from support.databases.failing_commits import Faults, assert_whole, opened
+from support.databases.store_steps import Settlements, an_account, created, edit
+from support.site.standins import until
 
 
 def many_rules(account: Account) -> Change:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from failing_commits import Faults, assert_whole, opened
 from shoal.accounts.store import Committed, Refused, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, StoreDegraded, StoreError
 from shoal.storage.db_manager import DBManager
-from standins import until
-from store_steps import Settlements, an_account, committed, created, edit, living, settled, submitted
+from support.databases.failing_commits import Faults, assert_whole, opened
+from support.databases.store_steps import Settlements, an_account, committed, created, edit, living, settled, submitted
+from support.site.standins import until
 
 
 async def test_a_commit_that_raises_although_it_was_applied_is_settled_as_committed(

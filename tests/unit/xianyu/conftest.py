@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from small_live_site import Site, standing_site
+from support.site.small_live_site import Site, standing_site
 
 
 @pytest.fixture

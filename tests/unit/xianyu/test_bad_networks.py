@@ -18,8 +18,6 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from certificates import certificate
-from proxies import small_proxy
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.network.outbound import Outbound
 from shoal.xianyu import frames
@@ -29,6 +27,8 @@ from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed
+from support.network.certificates import certificate
+from support.network.proxies import small_proxy
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2"
 LOOPBACK = Outbound.of("127.0.0.1")

@@ -12,7 +12,7 @@ from shoal.xianyu import frames, live_socket
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.live_socket import connect
 from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed, TokenRefused
-from small_live_site import COOKIE, ME, Site, say
+from support.site.small_live_site import COOKIE, ME, Site, say
 
 
 async def test_the_handshake_carries_each_header_once(site: Site) -> None:

@@ -9,7 +9,7 @@ import uvloop
 from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu import frames, handshake, live_socket
 from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed
-from small_live_site import Frame, Site, drain, next_push, push_frame, standing_site
+from support.site.small_live_site import Frame, Site, drain, next_push, push_frame, standing_site
 
 
 async def test_pushes_come_in_order_and_are_acknowledged_only_by_us(site: Site) -> None:

@@ -8,7 +8,7 @@ import pytest
 from shoal.errors import ActionRequired, SendUnknown
 from shoal.xianyu import frames, live_socket
 from shoal.xianyu.socket_errors import GateClosed, SendRefused
-from small_live_site import BUYER, CHAT, ME, Site, next_push, push_frame, say
+from support.site.small_live_site import BUYER, CHAT, ME, Site, next_push, push_frame, say
 
 
 async def test_a_message_counts_as_sent_when_the_site_took_it(site: Site) -> None:

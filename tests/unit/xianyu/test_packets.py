@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packed_pushes import encode_entry, pack
-from push_samples import ME, NEW_MESSAGE, ORDER_MARK, READ_RECEIPT, TEXT, TYPING, VALUES
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry
+from support.site.packed_pushes import encode_entry, pack
+from support.site.push_samples import ME, NEW_MESSAGE, ORDER_MARK, READ_RECEIPT, TEXT, TYPING, VALUES
 
 
 @pytest.mark.parametrize("sample", [TEXT, ORDER_MARK, NEW_MESSAGE, READ_RECEIPT, TYPING])

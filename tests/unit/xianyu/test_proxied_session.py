@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from certificates import certificate
-from proxies import SITE, Kind, small_proxy
 from shoal.network.outbound import Outbound
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.site_session import open_site_session
+from support.network.certificates import certificate
+from support.network.proxies import SITE, Kind, small_proxy
 
 KINDS: tuple[Kind, ...] = ("http", "socks5")
 

@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packed_pushes import encode_entry
-from push_samples import (
+from shoal.xianyu import push_events
+from shoal.xianyu.packets import read_event
+from shoal.xianyu.speakers import Speaker
+from shoal.xianyu.trade_texts import is_system_text
+from shoal.xianyu.wire_bytes import decode_entry
+from support.site.packed_pushes import encode_entry
+from support.site.push_samples import (
     AT,
     BUYER,
     CHAT,
@@ -28,11 +33,6 @@ from push_samples import (
     chat_payload,
     update_payload,
 )
-from shoal.xianyu import push_events
-from shoal.xianyu.packets import read_event
-from shoal.xianyu.speakers import Speaker
-from shoal.xianyu.trade_texts import is_system_text
-from shoal.xianyu.wire_bytes import decode_entry
 
 
 def message(payload: dict[str, object]) -> push_events.ChatMessage:

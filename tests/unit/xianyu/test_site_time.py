@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sandboxed import Machine
 from shoal.clock import machine_ms
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.site_time import SiteTime
+from support.site.sandboxed import Machine
 
 HOUR_MS = 3600_000
 SECOND_MS = 1_000

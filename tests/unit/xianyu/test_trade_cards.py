@@ -4,11 +4,11 @@ from typing import cast
 
 import pytest
 
-from packed_pushes import encode_entry
-from push_samples import AT, BUYER, CHAT, ME, ORDER, PAID, card, card_payload, chat_payload, update_payload
 from shoal.xianyu import push_events
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.wire_bytes import decode_entry
+from support.site.packed_pushes import encode_entry
+from support.site.push_samples import AT, BUYER, CHAT, ME, ORDER, PAID, card, card_payload, chat_payload, update_payload
 
 
 def trade_card(payload: dict[str, object]) -> push_events.TradeCard:

@@ -15,12 +15,12 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from picture_files import a_jpeg
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.uploads import UploadedPicture, UploadRefused, _Answer, _understood, upload_picture
+from support.files.picture_files import a_jpeg
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2; _m_h5_tk=secrettoken_1; sgcookie=secretsg"
 PICTURE = a_jpeg(80, 60)

@@ -13,7 +13,7 @@ from shoal.maintenance.shop_file.file_reader import SMALL, ShopFileReader
 from shoal.maintenance.shop_file.reading import ReadFile, read_file
 from shoal.maintenance.shop_file.reading_job import file_of, read
 from shoal.maintenance.shop_file.yaml_values import FileFault, UnusableFile
-from shop_file_steps import accounts, exported
+from support.moving.shop_file_steps import accounts, exported
 
 FAULTY = """\
 version: 1

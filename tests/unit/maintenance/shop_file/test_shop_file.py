@@ -11,7 +11,7 @@ from shoal.maintenance.shop_file.differences import differences
 from shoal.maintenance.shop_file.export import delivery_row, rule_row, shop_row
 from shoal.maintenance.shop_file.shapes import RulePart
 from shoal.rules.rule import Rule
-from shop_file_steps import GOODS, accounts, applied, exported
+from support.moving.shop_file_steps import GOODS, accounts, applied, exported
 
 
 @given(accounts)
