@@ -6,7 +6,7 @@ import pytest
 from limits import RateLimitItemPerDay
 
 from shoal.auth.users import Role
-from shoal.messages.pictures import URL_PREFIX
+from shoal.pictures.pictures import URL_PREFIX
 from support.files.picture_files import a_png
 from support.servers.doors import Door, another_person, client_of
 

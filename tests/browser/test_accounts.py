@@ -12,7 +12,7 @@ from browser.conftest import Console, OpenConsole, WiredConsole, answering, inte
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
-from shoal.messages.picture_files import PictureFiles
+from shoal.pictures.picture_files import PictureFiles
 from support.site.standins import ANN, cookie_of, unb_of, until, until_told
 
 SHOPS = "/console/accounts"

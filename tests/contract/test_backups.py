@@ -40,11 +40,11 @@ from shoal.maintenance.backup.restoring import Restored, check_kept, put_back, r
 from shoal.messages.message_log import MessageLog
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_store import OrderStore
+from shoal.pictures.picture_rows import read_picture, store_picture
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.goods_tables import units
 from shoal.storage.history_rows import newest_rev
-from shoal.storage.picture_rows import read_picture, store_picture
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.schema import outbox
 from shoal.storage.user_tables import sessions

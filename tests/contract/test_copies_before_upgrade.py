@@ -23,12 +23,12 @@ from shoal.maintenance.backup.older_schema import tables_of
 from shoal.maintenance.backup.records import Rows, read_records
 from shoal.maintenance.backup.server_key import passphrase_by_server_key
 from shoal.maintenance.backup.snapshot import LEFT_OUT, is_of_the_place
+from shoal.pictures.picture_rows import read_picture
 from shoal.server.open_storage import open_storage
 from shoal.storage import migrations
 from shoal.storage.data_directory import DATABASE_FILE
 from shoal.storage.migrations.marks import stored_revision
 from shoal.storage.migrations.steps import build_schema
-from shoal.storage.picture_rows import read_picture
 from support.databases.postgres_server import Postgres
 from support.runs.warm_start import ran
 from support.site.standins import quick_settings

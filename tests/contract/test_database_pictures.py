@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import create_engine, text, update
 
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
-from shoal.messages.database_pictures import DatabasePictures
-from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX
+from shoal.pictures.database_pictures import DatabasePictures
+from shoal.pictures.picture_rows import digests_of_pictures, picture_names
+from shoal.pictures.pictures import UNUSED_DAYS, URL_PREFIX
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
-from shoal.storage.picture_rows import digests_of_pictures, picture_names
 from shoal.storage.schema import metadata
 from support.databases.filled_tables import fill_every_table
 from support.files.picture_files import a_gif, a_png

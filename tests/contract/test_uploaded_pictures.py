@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.messages.uploaded_pictures import GOOD_FOR_DAYS, UploadedPictures
+from shoal.pictures.uploaded_pictures import GOOD_FOR_DAYS, UploadedPictures
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.xianyu.uploads import UploadedPicture

@@ -17,9 +17,9 @@ from shoal.auth.users import Role, Users
 from shoal.clock import Clock as WallClock
 from shoal.clock import now_ms, present_clock
 from shoal.language.choice import Language
-from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.notices.clock_watch import KEEP_MS, PATIENCE_MS, ClockWatch
 from shoal.notices.incident_texts import title_of
+from shoal.pictures.uploaded_pictures import UploadedPictures
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import journal

@@ -26,8 +26,8 @@ from shoal.connection import qr_logins
 from shoal.maintenance.backup import disk_room
 from shoal.maintenance.moving import tables, uploads
 from shoal.maintenance.shop_file import file_reader
-from shoal.messages import picture_formats
 from shoal.network import connections
+from shoal.pictures import picture_formats
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
 from shoal.server.route_table import every_route

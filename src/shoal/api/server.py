@@ -42,7 +42,6 @@ from shoal.messages.chat_desk import ChatDesk
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
-from shoal.messages.pictures import Pictures
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.shop_counts import ShopCounts
 from shoal.messages.takeovers import Takeovers
@@ -53,6 +52,7 @@ from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.sent_again import SentAgain
 from shoal.orders.spec_pages import SpecPages
+from shoal.pictures.pictures import Pictures
 from shoal.sheets.xlsx_processes import XlsxProcesses
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database

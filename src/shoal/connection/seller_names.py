@@ -8,7 +8,7 @@ import structlog
 
 from shoal.accounts.account_task import Link
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
-from shoal.messages.pictures import Pictures
+from shoal.pictures.pictures import Pictures
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
 log = structlog.get_logger("shoal.live")

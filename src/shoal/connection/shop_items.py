@@ -12,11 +12,11 @@ import structlog
 from shoal.accounts.account_task import Link
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
-from shoal.messages.pictures import Pictures
 from shoal.messages.task_drain import begin
 from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.order_records import Order
 from shoal.orders.spec_pages import SpecPages
+from shoal.pictures.pictures import Pictures
 from shoal.xianyu.uploads import is_on_site
 
 log = structlog.get_logger("shoal.live")

@@ -35,17 +35,17 @@ from shoal.messages.conversations import Conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.model_source import ModelSource
-from shoal.messages.pictures import Picture, Pictures
 from shoal.messages.sender import Sender
-from shoal.messages.site_pictures import SitePictures
 from shoal.messages.task_drain import TaskDrain
-from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import Interruptions
 from shoal.orders.order_store import OrderStore
 from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
 from shoal.orders.spec_pages import SpecPages
+from shoal.pictures.pictures import Picture, Pictures
+from shoal.pictures.site_pictures import SitePictures
+from shoal.pictures.uploaded_pictures import UploadedPictures
 from shoal.storage.credentials import Credentials
 from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.storage.token_cache import SocketToken

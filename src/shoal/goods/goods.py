@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shoal.errors import InvalidInput, NotFound
-from shoal.messages.pictures import require_showable
+from shoal.pictures.pictures import require_showable
 
 MAX_NAME: Final = 100
 MAX_TEXT: Final = 2_000

@@ -21,7 +21,7 @@ from shoal.messages.outgoing import DecidedBefore, OutgoingMessage, Reply, Sent,
 from shoal.messages.own_messages import OwnMessages, Unrecognised
 from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.messages.send_guards import not_taken_over_since
-from shoal.messages.site_pictures import SitePictures
+from shoal.pictures.site_pictures import SitePictures
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, SendReceipt
 from shoal.xianyu.socket_errors import GateClosed, SendRefused

@@ -32,12 +32,8 @@ from shoal.goods.stock_events import StockEvents
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
-from shoal.messages.database_pictures import PURPOSE, DatabasePictures
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
-from shoal.messages.picture_files import PictureFiles
-from shoal.messages.pictures import Pictures
-from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_on_page import item_on_page
@@ -47,6 +43,10 @@ from shoal.orders.known_items import may_have_specs
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
 from shoal.orders.spec_pages import SpecPages
+from shoal.pictures.database_pictures import PURPOSE, DatabasePictures
+from shoal.pictures.picture_files import PictureFiles
+from shoal.pictures.pictures import Pictures
+from shoal.pictures.uploaded_pictures import UploadedPictures
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials

@@ -20,13 +20,13 @@ from shoal.cluster.turns import Turn
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.maintenance.backup.schedule import BackupSchedule
-from shoal.messages.picture_files import PictureFiles
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.machine_incidents import close_of_gone_servers
 from shoal.orders.order_store import OrderStore
+from shoal.pictures.picture_files import PictureFiles
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections

@@ -16,8 +16,8 @@ from shoal.clock import now_ms as wall_clock_ms
 from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
-from shoal.messages.pictures import Pictures
 from shoal.notices.incident_history import IncidentHistory
+from shoal.pictures.pictures import Pictures
 from shoal.storage.idempotency_keys import IdempotencyKeys
 
 log = structlog.get_logger("shoal.retention")

@@ -30,13 +30,13 @@ from shoal.goods.unit_texts import UnitTexts
 from shoal.messages import conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
-from shoal.messages.picture_files import PictureFiles
-from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.spec_pages import SpecPages
+from shoal.pictures.picture_files import PictureFiles
+from shoal.pictures.uploaded_pictures import UploadedPictures
 from shoal.sandbox import World, build_sandbox, strict_policy
 from shoal.sandbox.site import Site
 from shoal.storage.credentials import Credentials

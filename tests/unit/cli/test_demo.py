@@ -16,7 +16,7 @@ from shoal.cli.demo.directory import DEMO_MARKER, demo_directory
 from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import SHOPS
 from shoal.errors import ConfigError
-from shoal.messages.picture_files import PictureFiles
+from shoal.pictures.picture_files import PictureFiles
 from shoal.sandbox.script import DIALOGUES, PAY
 from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database import Database

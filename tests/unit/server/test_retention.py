@@ -18,8 +18,8 @@ from shoal.clock import machine_ms, present_clock
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.messages.message_log import IncomingMessage, MessageLog
-from shoal.messages.picture_files import PictureFiles
 from shoal.notices.incident_history import IncidentHistory
+from shoal.pictures.picture_files import PictureFiles
 from shoal.rules.rule import Rule
 from shoal.server.retention import Retention
 from shoal.storage.database import Database

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from shoal.api.http.problems import problem_answer
-from shoal.messages.picture_formats import MAX_PICTURE_BYTES
+from shoal.pictures.picture_formats import MAX_PICTURE_BYTES
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024

@@ -37,7 +37,7 @@ from shoal.goods.supplier_settings import require_supplier
 from shoal.goods.suppliers import Supplier
 from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_states import UnitState
-from shoal.messages.picture_formats import measure
+from shoal.pictures.picture_formats import measure
 
 routes = Routes(tags=["goods"])
 _CREATED, _CHANGED, _DELETED = "卡券创建成功", "卡券更新成功", "卡券删除成功"

@@ -34,7 +34,7 @@ from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.goods_store import SupplierEdit
 from shoal.goods.suppliers import Supplier, shown_request
 from shoal.goods.unit_states import UnitState
-from shoal.messages.pictures import is_kept
+from shoal.pictures.pictures import is_kept
 
 routes = Routes(tags=["goods"])
 

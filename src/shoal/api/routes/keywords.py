@@ -23,7 +23,7 @@ from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, ex
 from shoal.api.schemas.rules import TheLanguage
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
-from shoal.messages.picture_formats import measure
+from shoal.pictures.picture_formats import measure
 from shoal.rules.keyword_xlsx import COLUMNS, EXAMPLES, HEADS, SHEET, keyword_rows, rows_of_table
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule import MAX_RULES, Part, Rule, RuleKind

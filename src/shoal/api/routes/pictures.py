@@ -14,8 +14,8 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission, permission_missing
-from shoal.messages.picture_formats import measure
-from shoal.messages.pictures import URL_PREFIX
+from shoal.pictures.picture_formats import measure
+from shoal.pictures.pictures import URL_PREFIX
 
 routes = Routes(tags=["rules"])
 

@@ -18,7 +18,7 @@ from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside_if
 from shoal.language.choice import Language
-from shoal.messages.pictures import is_kept, require_showable
+from shoal.pictures.pictures import is_kept, require_showable
 from shoal.rules.keywords import rising_ids
 from shoal.rules.rule_lint import warnings_of
 

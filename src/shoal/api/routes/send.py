@@ -36,8 +36,8 @@ from shoal.errors import ShoalError
 from shoal.language.choice import Language, language_of
 from shoal.messages.manual_sending import NotConnected
 from shoal.messages.outbox_rows import SendOutcome
-from shoal.messages.pictures import require_showable
 from shoal.messages.sender import OutgoingMessage, Sent
+from shoal.pictures.pictures import require_showable
 
 routes = Routes(tags=["messages"])
 

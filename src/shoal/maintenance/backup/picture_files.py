@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from shoal.errors import ConfigError
-from shoal.messages.picture_files import write_whole
-from shoal.messages.pictures import URL_PREFIX, name_in
-from shoal.storage.picture_rows import add_picture, digests_of_pictures, picture_names, read_picture
+from shoal.pictures.picture_files import write_whole
+from shoal.pictures.picture_rows import add_picture, digests_of_pictures, picture_names, read_picture
+from shoal.pictures.pictures import URL_PREFIX, name_in
 
 Progress = Callable[[int], None]
 """Is called with how many pictures were just looked at."""

@@ -31,10 +31,10 @@ from shoal.maintenance.moving.old_shop import OldOrder
 from shoal.maintenance.moving.plan import Kind, NewAccount, NewChannel, NewGoods, NewProvider, NewUser, Plan
 from shoal.maintenance.moving.plan_orders import STATUSES, time_of
 from shoal.maintenance.moving.run_store import Run, RunStore, note_taken
-from shoal.messages.pictures import Pictures
 from shoal.notices.channels import Channel, ChannelStore
 from shoal.notices.subscriptions import Subscription
 from shoal.orders.order_actions import Action, ActionState, Why
+from shoal.pictures.pictures import Pictures
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.storage.database import Database

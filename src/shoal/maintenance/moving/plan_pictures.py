@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.plan import NewPicture
-from shoal.messages.picture_formats import measure
-from shoal.messages.pictures import URL_PREFIX
+from shoal.pictures.picture_formats import measure
+from shoal.pictures.pictures import URL_PREFIX
 from shoal.rules.rule import Part
 from shoal.xianyu.uploads import is_on_site
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.archives import opened_archive, unpack
-from shoal.messages.picture_formats import MAX_PICTURE_BYTES
+from shoal.pictures.picture_formats import MAX_PICTURE_BYTES
 
 _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"})
 _NO_DATA: Final = frozenset({".py", ".js", ".css", ".html", ".md", ".log", ".pyc", ".map"})

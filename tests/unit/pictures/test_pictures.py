@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
-from shoal.messages.picture_files import PictureFiles
-from shoal.messages.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
-from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX, is_kept
+from shoal.pictures.picture_files import PictureFiles
+from shoal.pictures.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
+from shoal.pictures.pictures import UNUSED_DAYS, URL_PREFIX, is_kept
 from shoal.rules.rule import Rule
 from support.databases.store_steps import an_account
 from support.files.picture_files import a_gif, a_jpeg, a_png, a_webp

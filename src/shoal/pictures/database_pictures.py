@@ -18,9 +18,10 @@ from sqlalchemy import Connection
 
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
-from shoal.messages.picture_files import PictureFiles, make_private
-from shoal.messages.picture_formats import measure
-from shoal.messages.pictures import (
+from shoal.pictures.picture_files import PictureFiles, make_private
+from shoal.pictures.picture_formats import measure
+from shoal.pictures.picture_rows import add_picture, read_picture, store_picture, sweep_pictures
+from shoal.pictures.pictures import (
     UNUSED_DAYS,
     URL_PATTERN,
     URL_PREFIX,
@@ -30,7 +31,6 @@ from shoal.messages.pictures import (
     picture_missing,
 )
 from shoal.storage.database import Database
-from shoal.storage.picture_rows import add_picture, read_picture, store_picture, sweep_pictures
 
 log = structlog.get_logger("shoal.pictures")
 

@@ -14,8 +14,8 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
-from shoal.messages.picture_formats import measure
-from shoal.messages.pictures import (
+from shoal.pictures.picture_formats import measure
+from shoal.pictures.pictures import (
     UNUSED_DAYS,
     URL_PREFIX,
     Picture,

@@ -11,8 +11,8 @@ import msgspec
 import structlog
 
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
-from shoal.messages.pictures import Picture, Pictures, is_kept
-from shoal.messages.uploaded_pictures import UploadedPictures
+from shoal.pictures.pictures import Picture, Pictures, is_kept
+from shoal.pictures.uploaded_pictures import UploadedPictures
 from shoal.xianyu.socket_errors import GateClosed, SendRefused
 from shoal.xianyu.uploads import UploadedPicture, UploadRefused
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from shoal.errors import InvalidInput
-from shoal.messages.picture_formats import FORMATS, Measured, measure
+from shoal.pictures.picture_formats import FORMATS, Measured, measure
 from shoal.xianyu.uploads import is_on_site
 
 _P = ParamSpec("_P")
