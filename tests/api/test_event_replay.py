@@ -14,12 +14,12 @@ from shoal.accounts.positions import EventId, Position, Stream
 from shoal.api.http.published_events import PublishedEvent
 from shoal.auth.authorization import Principal
 from shoal.clock import now_ms
-from shoal.events.stored_events import newest, position_before, read_after
 from shoal.messages.message_log import IncomingMessage
 from shoal.orders.order_store import OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, close_incidents, open_incidents
 from shoal.storage.schema import messages
+from shoal.streams.stored_events import newest, position_before, read_after
 from support.servers.doors import Door, another_person, served
 from support.site.standins import until
 

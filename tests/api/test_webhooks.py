@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
 from api.test_chats import a_message
-from shoal.events.webhooks import MAX_WEBHOOKS
 from shoal.storage.notice_tables import webhooks
+from shoal.webhooks.webhooks import MAX_WEBHOOKS
 from support.servers.doors import Door, another_person, open_door
 from support.site.sandbox_driver import Box, sandbox
 from support.site.standins import until

@@ -17,8 +17,8 @@ from benchmarks.processes import free_port
 from shoal.accounts.positions import Position
 from shoal.api.http.published_events import PublishedEvent
 from shoal.cluster.node_calls import STREAM_PATH, AnswerLost, NodeCalls
-from shoal.events.event_links import EVENTS, EventLinks
 from shoal.messages.message_log import IncomingMessage
+from shoal.streams.event_links import EVENTS, EventLinks
 from support.servers.doors import Door, open_door, served
 from support.site.standins import until
 
@@ -61,10 +61,10 @@ async def served_at(pair: Pair) -> AsyncIterator[None]:
 async def pair(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
     """The server that joins second runs nothing: the first is not asked to give up anything."""
     monkeypatch.setattr("shoal.api.http.event_feed.BEHIND_SECONDS", 60.0)
-    monkeypatch.setattr("shoal.events.event_links.UP_SECONDS", 60.0)
-    monkeypatch.setattr("shoal.events.event_links.KNOWN_SECONDS", 60.0)
-    monkeypatch.setattr("shoal.events.event_links.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("shoal.events.event_links.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("shoal.streams.event_links.UP_SECONDS", 60.0)
+    monkeypatch.setattr("shoal.streams.event_links.KNOWN_SECONDS", 60.0)
+    monkeypatch.setattr("shoal.streams.event_links.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.streams.event_links.LINGER_SECONDS", 0.0)
     monkeypatch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
     ports = {name: free_port() for name in "ab"}
     shared: dict[str, Any] = {"database_url": url, "secret_key": KEY, "node_lease_seconds": 300.0}

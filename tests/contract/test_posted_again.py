@@ -11,8 +11,6 @@ from sqlalchemy import insert, select, update
 
 from shoal.accounts.account import AccountState
 from shoal.accounts.positions import Position
-from shoal.events.posted_bodies import store_bodies
-from shoal.events.stored_events import read_after
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.orders.order_status import OrderStatus
 from shoal.storage.database import Database
@@ -24,6 +22,8 @@ from shoal.storage.order_tables import order_events, orders
 from shoal.storage.schema import messages
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
+from shoal.streams.stored_events import read_after
+from shoal.webhooks.posted_bodies import store_bodies
 from support.databases.store_steps import Clock, an_account, created
 from support.notices.webhook_steps import Poster
 

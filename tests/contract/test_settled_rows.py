@@ -15,9 +15,9 @@ from sqlalchemy import text
 from shoal.accounts.journal_stream import StreamPlace
 from shoal.accounts.positions import STREAMS, Position
 from shoal.accounts.settled_ids import SettledIds
-from shoal.events.stored_events import newest, read_after
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
+from shoal.streams.stored_events import newest, read_after
 from support.databases.store_steps import Clock, Place, add_user, an_account, created
 from support.notices.webhook_steps import Poster
 from support.servers.node_steps import OpenWriter, open_writers, told

@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from shoal.accounts.positions import Position
 from shoal.errors import InvalidInput
-from shoal.events.stored_events import newest, position_at, read_after
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
+from shoal.streams.stored_events import newest, position_at, read_after
 from support.databases.store_steps import an_account, created
 
 WRITERS, ROUNDS = 12, 8

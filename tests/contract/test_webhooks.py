@@ -11,9 +11,6 @@ from sqlalchemy import insert, select, update
 
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput
-from shoal.events.webhook_calls import Called
-from shoal.events.webhook_rows import PAGE
-from shoal.events.webhooks import KEPT_ATTEMPTS, Target
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.notices.incident_history import IncidentHistory
 from shoal.storage.database import Database
@@ -23,6 +20,9 @@ from shoal.storage.incident_rows import Opening, open_incidents
 from shoal.storage.notice_tables import incidents, webhook_attempts, webhooks
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
+from shoal.webhooks.webhook_calls import Called
+from shoal.webhooks.webhook_rows import PAGE
+from shoal.webhooks.webhooks import KEPT_ATTEMPTS, Target
 from support.databases.store_steps import Clock, an_account, created
 from support.notices.webhook_steps import DAY, HOUR, URL, Poster
 

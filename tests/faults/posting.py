@@ -24,11 +24,11 @@ from sqlalchemy import Engine, create_engine, insert, text
 from standardwebhooks import Webhook
 
 from faults.posting_child import KEY_FILE, SHOPS, TIME
-from shoal.events.webhooks import WebhookStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import database_url
 from shoal.storage.user_tables import users
+from shoal.webhooks.webhooks import WebhookStore
 from support.databases.postgres_server import Postgres
 from support.databases.store_steps import an_account, created
 from support.runs.quick_start import blank_database

@@ -17,14 +17,14 @@ from sqlalchemy import func, select
 from shoal.accounts.events import EventBus
 from shoal.accounts.published import PublishedAccounts
 from shoal.auth.authorization import Authorization
-from shoal.events.webhook_calls import WebhookCalls
-from shoal.events.webhook_loop import WebhookLoop
-from shoal.events.webhooks import WebhookStore
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.network.outbound import Outbound
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.schema import messages
+from shoal.webhooks.webhook_calls import WebhookCalls
+from shoal.webhooks.webhook_loop import WebhookLoop
+from shoal.webhooks.webhooks import WebhookStore
 
 KEY_FILE = "secret.key"
 SHOPS = [f"shop{number}" for number in range(5)]

@@ -30,8 +30,6 @@ from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.push_counts import PushCounts
 from shoal.connection.qr_logins import QrLogins
-from shoal.events.event_links import EventLinks
-from shoal.events.published_ids import PublishedIds
 from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
@@ -60,6 +58,8 @@ from shoal.storage.database_probe import DatabaseProbe
 from shoal.storage.database_stats import DatabaseStats
 from shoal.storage.idempotency_keys import IdempotencyKeys
 from shoal.storage.key_rotation import KeyRotation
+from shoal.streams.event_links import EventLinks
+from shoal.streams.published_ids import PublishedIds
 from shoal.xianyu.site_time import SiteTime
 
 

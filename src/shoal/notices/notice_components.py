@@ -14,7 +14,6 @@ from shoal.accounts.positions import Position
 from shoal.auth.authorization import Authorization
 from shoal.cluster.duties import Duties, Duty
 from shoal.config import Settings
-from shoal.events.webhook_components import WebhookComponents, open_webhooks
 from shoal.measures import Tally
 from shoal.network.guarded_proxy import GuardedProxy
 from shoal.network.guarded_sockets import guarded
@@ -35,6 +34,7 @@ from shoal.notices.store_alarm import StoreAlarm
 from shoal.notices.transport import Transport
 from shoal.storage.database import Database
 from shoal.storage.vault import Vault
+from shoal.webhooks.webhook_components import WebhookComponents, open_webhooks
 
 
 class Opened(Protocol):

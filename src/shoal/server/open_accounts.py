@@ -27,7 +27,6 @@ from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
-from shoal.events.event_links import EventLinks
 from shoal.orders.claimed_work import ClaimedWork
 from shoal.orders.interruptions import note_interrupted
 from shoal.server.closing import Closing
@@ -36,6 +35,7 @@ from shoal.server.open_storage import Storage
 from shoal.server.open_users import UserParts
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.streams.event_links import EventLinks
 
 if TYPE_CHECKING:
     from shoal.server.open_stream import Following

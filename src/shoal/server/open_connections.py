@@ -25,7 +25,6 @@ from shoal.concurrency.fair_limiter import StartLimiters, Turns, evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.errors import StoreError
-from shoal.events.followed_writes import follow_writes
 from shoal.goods.goods_components import open_supplier_units
 from shoal.goods.sent_units import SentUnits
 from shoal.goods.stock_events import StockEvents
@@ -53,6 +52,7 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY, UNITS_FILE, own_file
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
+from shoal.streams.followed_writes import follow_writes
 from shoal.xianyu.items_on_sale import ListedItem
 from shoal.xianyu.site_session import open_site_session
 

@@ -12,11 +12,11 @@ import structlog
 
 from shoal.accounts.follower import Follower
 from shoal.accounts.published import PublishedAccounts
-from shoal.events.published_ids import PublishedIds
 from shoal.server.closing import Closing
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.streams.published_ids import PublishedIds
 
 log = structlog.get_logger("shoal.stream")
 

@@ -11,12 +11,12 @@ from shoal.accounts.events import EventBus
 from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.auth.authorization import Authorization
-from shoal.events.webhook_calls import Called, WebhookCalls
-from shoal.events.webhook_loop import WebhookLoop
-from shoal.events.webhooks import Attempt, Target, Webhook, WebhookStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
+from shoal.webhooks.webhook_calls import Called, WebhookCalls
+from shoal.webhooks.webhook_loop import WebhookLoop
+from shoal.webhooks.webhooks import Attempt, Target, Webhook, WebhookStore
 from support.databases.store_steps import Clock
 
 URL = "https://hooks.example.com/CANARY0path"

@@ -19,7 +19,7 @@ from shoal.api.http.stream_replay import BEHIND_SECONDS, published_up_to, replay
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
-from shoal.events.stored_events import StoredEvent, is_forgotten, read_after
+from shoal.streams.stored_events import StoredEvent, is_forgotten, read_after
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000

@@ -21,7 +21,7 @@ from shoal.accounts.events import (
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.positions import EventId, Position, Stream
 from shoal.api.schemas.responses import action_of, maybe_rfc3339, rfc3339
-from shoal.events.stored_events import StoredEvent
+from shoal.streams.stored_events import StoredEvent
 
 
 @dataclass(slots=True)

@@ -36,8 +36,8 @@ from shoal.auth.permission import Permission
 from shoal.auth.users import User
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput, StaleGeneration
-from shoal.events.posted_bodies import body_of_test
-from shoal.events.webhooks import Webhook
+from shoal.webhooks.posted_bodies import body_of_test
+from shoal.webhooks.webhooks import Webhook
 
 routes = Routes(tags=["webhooks"])
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from shoal.api.schemas.request_texts import Secret, Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.schemas.shown_once import ShownOnce
-from shoal.events.webhooks import StoredAttempt, Webhook
+from shoal.webhooks.webhooks import StoredAttempt, Webhook
 
 KindShape = Literal["incident", "state", "message", "order", "delivery", "change"]
 

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
 
 from shoal.accounts.positions import EventId, Position
 from shoal.auth.users import USER_COLUMNS, User, user_of
-from shoal.events.posted_bodies import is_forgotten
-from shoal.events.short_turns import readable, short_turns
-from shoal.events.stored_events import KINDS, StoredEvent, newest, read_after, streams_of
-from shoal.events.webhooks import Attempt, add_attempts, listed
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents, webhook_subject
 from shoal.storage.notice_tables import webhooks
 from shoal.storage.user_tables import users
+from shoal.streams.stored_events import KINDS, StoredEvent, newest, read_after, streams_of
+from shoal.webhooks.posted_bodies import is_forgotten
+from shoal.webhooks.short_turns import readable, short_turns
+from shoal.webhooks.webhooks import Attempt, add_attempts, listed
 
 PAGE: Final = 100
 """How many events are read at once."""

@@ -21,8 +21,8 @@ from shoal.accounts.remote_states import RemoteStates
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.node_rows import Node
 from shoal.errors import ShoalError, StoreError
-from shoal.events.event_lines import read_line
-from shoal.events.published_ids import PublishedIds
+from shoal.streams.event_lines import read_line
+from shoal.streams.published_ids import PublishedIds
 
 log = structlog.get_logger("shoal.stream")
 

@@ -22,10 +22,11 @@ from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.users import Role
 from shoal.clock import now_ms
 from shoal.errors import StoreError
-from shoal.events.posted_bodies import body_of, is_unstored, name_of, store_bodies
-from shoal.events.stored_events import StoredEvent
-from shoal.events.webhook_calls import Called, WebhookCalls
-from shoal.events.webhook_rows import (
+from shoal.storage.database import Database
+from shoal.streams.stored_events import StoredEvent
+from shoal.webhooks.posted_bodies import body_of, is_unstored, name_of, store_bodies
+from shoal.webhooks.webhook_calls import Called, WebhookCalls
+from shoal.webhooks.webhook_rows import (
     REFUSED,
     Looked,
     Page,
@@ -36,8 +37,7 @@ from shoal.events.webhook_rows import (
     settle,
     webhooks_with_work,
 )
-from shoal.events.webhooks import Attempt, Target, WebhookStore
-from shoal.storage.database import Database
+from shoal.webhooks.webhooks import Attempt, Target, WebhookStore
 
 log = structlog.get_logger("shoal.webhooks")
 

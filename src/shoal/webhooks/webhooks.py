@@ -17,13 +17,13 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 from shoal.accounts.positions import EventId, Position
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, NotFound, StaleGeneration, StoreError
-from shoal.events.stored_events import KINDS, newest, position_at, position_before
 from shoal.storage.database import Database
 from shoal.storage.idempotency_keys import Also, nothing
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import close_incidents, webhook_subject
 from shoal.storage.notice_tables import webhook_attempts, webhooks
 from shoal.storage.vault import Vault
+from shoal.streams.stored_events import KINDS, newest, position_at, position_before
 
 MAX_WEBHOOKS: Final = 10
 """How many webhooks one user may have."""

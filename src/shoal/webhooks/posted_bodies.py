@@ -14,10 +14,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
 from shoal.accounts.positions import EventId, Stream
-from shoal.events.stored_events import StoredEvent
 from shoal.messages.message_log import Direction
 from shoal.storage.notice_tables import incident_events
 from shoal.storage.order_tables import order_events
+from shoal.streams.stored_events import StoredEvent
 
 _STORED: Final = {Stream.ORDERS: order_events, Stream.INCIDENTS: incident_events}
 

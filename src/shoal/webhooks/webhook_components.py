@@ -11,12 +11,12 @@ import msgspec
 from shoal.accounts.positions import Position
 from shoal.auth.authorization import Authorization
 from shoal.cluster.duties import Duties, Duty
-from shoal.events.webhook_calls import WebhookCalls
-from shoal.events.webhook_loop import WebhookLoop
-from shoal.events.webhooks import WebhookStore
 from shoal.network.outbound import Outbound
 from shoal.storage.database import Database
 from shoal.storage.vault import Vault
+from shoal.webhooks.webhook_calls import WebhookCalls
+from shoal.webhooks.webhook_loop import WebhookLoop
+from shoal.webhooks.webhooks import WebhookStore
 
 
 class WebhookComponents(msgspec.Struct, frozen=True, kw_only=True):

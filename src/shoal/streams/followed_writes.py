@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from shoal.accounts.positions import Stream
 from shoal.accounts.published import PublishedAccounts
-from shoal.events.stored_events import newest
 from shoal.storage.database import Database
+from shoal.streams.stored_events import newest
 
 
 async def follow_writes(database: Database, published: PublishedAccounts) -> None:

@@ -13,11 +13,11 @@ from standardwebhooks import Webhook as Signer
 from yarl import URL
 
 from shoal.clock import now_ms
-from shoal.events.webhooks import Attempt, Target
 from shoal.language.storable_texts import storable
 from shoal.measures import Tally
 from shoal.network.answer_secrets import without_secrets
 from shoal.network.outbound import GuardedConnector, InsideError, Outbound
+from shoal.webhooks.webhooks import Attempt, Target
 from shoal.xianyu.site_session import Redirected, open_session
 
 CALL_SECONDS: Final = 15.0

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from shoal.accounts.positions import EventId, Stream
 from shoal.errors import InvalidInput
-from shoal.events.posted_bodies import body_of, name_of
-from shoal.events.stored_events import StoredEvent
-from shoal.events.webhook_calls import _headers
-from shoal.events.webhooks import Target, checked_event, checked_secret, new_secret
+from shoal.streams.stored_events import StoredEvent
+from shoal.webhooks.posted_bodies import body_of, name_of
+from shoal.webhooks.webhook_calls import _headers
+from shoal.webhooks.webhooks import Target, checked_event, checked_secret, new_secret
 
 PAGES = [Path(__file__).parents[3] / "docs" / "howto" / name for name in ("webhooks.md", "webhooks.en.md")]
 EVENT = StoredEvent(

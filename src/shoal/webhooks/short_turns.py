@@ -28,10 +28,10 @@ from sqlalchemy import (
 
 from shoal.accounts.account import AccountState
 from shoal.accounts.positions import EventId, Position, Stream
-from shoal.events.stored_events import newest
 from shoal.storage.history_tables import state_moves
 from shoal.storage.incident_kinds import POLICIES
 from shoal.storage.notice_tables import incident_events, incidents
+from shoal.streams.stored_events import newest
 
 HOLD_MS: Final = 5_000
 """For how long a turn is looked at before it is posted, or not."""
