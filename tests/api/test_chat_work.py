@@ -13,9 +13,9 @@ from shoal.accounts.events import MessageEvent
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.clock import now_ms
+from shoal.items.item_page_rows import store_page
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
-from shoal.orders.item_page_rows import store_page
 from shoal.storage.chat_tables import chat_notes, chat_seen, chat_work
 from shoal.xianyu.item_page import ItemPage
 from support.servers.doors import Door, another_person

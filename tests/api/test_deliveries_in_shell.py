@@ -9,8 +9,8 @@ import pytest
 
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
-from shoal.orders.item_lists import ItemLists
-from shoal.orders.item_page_rows import store_page
+from shoal.items.item_lists import ItemLists
+from shoal.items.item_page_rows import store_page
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.item_page import ItemPage, SpecPrice
 from support.servers.doors import Door, in_shell, served

@@ -12,7 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from shoal.accounts.account import Account
-from shoal.orders.item_lists import ItemLists
+from shoal.items.item_lists import ItemLists
 from shoal.server.route_table import every_route
 from support.files.picture_files import a_png
 from support.files.table_files import a_table

@@ -10,7 +10,7 @@ import pytest
 
 from shoal.accounts.account import Account
 from shoal.api.routes.old_tables import NOT_KEPT, TABLES
-from shoal.orders.item_lists import ItemLists
+from shoal.items.item_lists import ItemLists
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject, close_incidents, open_incidents
 from support.servers.doors import Door, another_person

@@ -13,7 +13,7 @@ from api.test_orders import ID, PATH, failed, paid
 from shoal.accounts.account import Account
 from shoal.api.routes import order_delivery
 from shoal.goods.bindings import bind_another, bind_units, units_went_out
-from shoal.orders.item_lists import ItemLists
+from shoal.items.item_lists import ItemLists
 from shoal.storage.goods_tables import deliveries
 from support.orders.goods_steps import by, changed
 from support.servers.doors import Door, another_person, in_shell, served

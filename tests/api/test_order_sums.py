@@ -12,9 +12,9 @@ import pytest
 from openpyxl import load_workbook
 
 from shoal.auth.permission import Permission
+from shoal.items.item_page_rows import store_page
 from shoal.messages.message_log import IncomingMessage
 from shoal.orders import order_export
-from shoal.orders.item_page_rows import store_page
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.item_page import ItemPage
 from support.servers.doors import Door, another_person

@@ -10,8 +10,8 @@ from api.test_goods import sent, some_goods
 from api.test_order_delivery import rules
 from api.test_orders import paid
 from shoal.accounts.account import Account
+from shoal.items.item_lists import ItemLists
 from shoal.messages.message_log import IncomingMessage
-from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.goods_tables import goods as goods_table
 from support.servers.doors import Door, another_person

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 from browser.axe import findings
 from browser.conftest import OpenConsole, choose_item, hangs_over
 from shoal.clock import now_ms
-from shoal.orders.item_page_rows import store_page
+from shoal.items.item_page_rows import store_page
 from shoal.xianyu.item_page import ItemPage, SpecPrice
 from support.models.model_steps import KEY, served_model, settings_for
 

@@ -12,8 +12,8 @@ import pytest
 
 from connection.counters import opened
 from shoal.accounts.account import Account
-from shoal.orders import item_pages
-from shoal.orders.item_page_rows import StoredPage
+from shoal.items import item_pages
+from shoal.items.item_page_rows import StoredPage
 from support.models.model_steps import settings_for
 from support.servers.doors import Door
 from support.site.sandboxed import Sandbox

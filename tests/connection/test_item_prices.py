@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from connection.counters import opened
-from shoal.orders import item_lists
-from shoal.orders.item_lists import ItemLists
+from shoal.items import item_lists
+from shoal.items.item_lists import ItemLists
 from shoal.server import open_connections
 from shoal.xianyu.items_on_sale import ListedItem
 from support.models.model_steps import settings_for

@@ -11,7 +11,8 @@ import pytest
 
 from connection.counters import opened
 from shoal.api.routes import compared_items, delivery_check
-from shoal.orders import item_pages, spec_pages
+from shoal.items import item_pages
+from shoal.orders import spec_pages
 from shoal.xianyu import items_on_sale
 from support.servers.doors import Door
 from support.site.sandboxed import Sandbox

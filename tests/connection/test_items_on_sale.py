@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shoal.accounts import edits
-from shoal.orders import item_lists
+from shoal.items import item_lists
+from shoal.items.item_lists import ItemLists
 from shoal.orders.explain_order import explain_order, messages_of, purchase_of
-from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import Action, ActionState
 from shoal.xianyu import items_on_sale as items_module
 from support.orders.order_steps import order_action, pay

@@ -15,7 +15,7 @@ from shoal.accounts.account import AccountState
 from shoal.connection import shop_items
 from shoal.connection.shop_items import small
 from shoal.errors import NotApplied
-from shoal.orders.known_item_store import KnownItemStore
+from shoal.items.known_item_store import KnownItemStore
 from shoal.storage.known_item_rows import SeenItem
 from support.servers.doors import Door
 from support.site.sandboxed import Sandbox

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, func, select
 
 from shoal.accounts.account import Account
-from shoal.orders.item_page_rows import StoredPage, read_stored_page, store_page
+from shoal.items.item_page_rows import StoredPage, read_stored_page, store_page
 from shoal.storage.assistant_tables import item_pages
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from shoal.clock import now_ms
-from shoal.orders.known_item_store import KnownItemStore
+from shoal.items.known_item_store import KnownItemStore
 from shoal.xianyu.items_on_sale import ListedItem
 from support.files.picture_files import a_png
 from support.servers.doors import Door, another_person

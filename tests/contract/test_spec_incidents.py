@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import DeliveryRule
-from shoal.orders.item_page_rows import store_page
+from shoal.items.item_page_rows import store_page
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.notice_tables import incident_events, incidents

@@ -31,6 +31,8 @@ from shoal.config import Settings
 from shoal.connection.push_counts import PushCounts
 from shoal.connection.qr_logins import QrLogins
 from shoal.goods.goods_components import GoodsComponents
+from shoal.items.item_lists import ItemLists
+from shoal.items.item_pages import ItemPages
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.maintenance.moving.moving import Moving
@@ -45,8 +47,6 @@ from shoal.messages.shop_counts import ShopCounts
 from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
 from shoal.notices.notice_components import NoticeComponents
-from shoal.orders.item_lists import ItemLists
-from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.sent_again import SentAgain
 from shoal.orders.spec_pages import SpecPages

@@ -12,8 +12,8 @@ import structlog
 from shoal.accounts.account_task import Link
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
+from shoal.items.known_item_store import KnownItemStore
 from shoal.messages.task_drain import begin
-from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.order_records import Order
 from shoal.orders.spec_pages import SpecPages
 from shoal.pictures.pictures import Pictures

@@ -15,6 +15,8 @@ from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.items.item_page_rows import StoredPage
+from shoal.items.item_pages import WORDS_MS, ItemPages
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending
 from shoal.messages.replies import Asked, variables
 from shoal.messages.sender import OutgoingMessage, Sender
@@ -30,8 +32,6 @@ from shoal.orders.explain_order import (
     purchase_of,
     rule_of,
 )
-from shoal.orders.item_page_rows import StoredPage
-from shoal.orders.item_pages import WORDS_MS, ItemPages
 from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_status import BLOCKED, OrderProblem
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why

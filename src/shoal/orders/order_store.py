@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 from shoal.clock import now_ms
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.unit_texts import UnitTexts
+from shoal.items.known_item_store import KnownItemStore
 from shoal.orders.chat_orders import (
     make_chat_known,
     marked_order,
@@ -21,7 +22,6 @@ from shoal.orders.chat_orders import (
 )
 from shoal.orders.delivery_rows import read_delivery
 from shoal.orders.delivery_store import DeliveryStore
-from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.open_orders import MAY_BE_SERVED, Due, due_before, unfinished, unread, unsettled
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_counts import OrderCounts

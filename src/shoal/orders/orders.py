@@ -21,13 +21,13 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, TemporaryFailure
 from shoal.goods.supplier_units import SupplierUnits
+from shoal.items.item_pages import ItemPages
 from shoal.messages.outbox_rows import Sending
 from shoal.messages.sender import Sender
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders.deliveries import Deliveries
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
-from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_pages import OnRead, OrderPages, PageRead
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus

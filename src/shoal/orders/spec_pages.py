@@ -10,8 +10,8 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.errors import StoreError
-from shoal.orders.item_page_rows import StoredPage, read_stored_pages
-from shoal.orders.item_pages import AGAIN_MS, WORDS_MS, ItemPages
+from shoal.items.item_page_rows import StoredPage, read_stored_pages
+from shoal.items.item_pages import AGAIN_MS, WORDS_MS, ItemPages
 from shoal.storage.database import Database
 
 log = structlog.get_logger("shoal.orders")

@@ -13,9 +13,9 @@ from shoal.accounts.account import Account
 from shoal.goods.goods import Goods, Stock
 from shoal.goods.goods_store import GoodsStore, stock_of
 from shoal.goods.unit_states import UnitState
+from shoal.items.item_page_rows import read_stored_pages
 from shoal.orders.delivery_check import stock_ids
 from shoal.orders.explain_order import MAX_UNITS, Obstacle, Purchase, explain_order, purchase_of
-from shoal.orders.item_page_rows import read_stored_pages
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_records import Order, order_of
 from shoal.orders.order_status import NOTHING_DUE

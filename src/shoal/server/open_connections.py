@@ -31,14 +31,14 @@ from shoal.goods.stock_events import StockEvents
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
+from shoal.items.item_lists import ItemLists
+from shoal.items.item_on_page import item_on_page
+from shoal.items.item_pages import ItemPages
+from shoal.items.known_item_store import KnownItemStore
+from shoal.items.known_items import may_have_specs
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.network.outbound import Outbound
-from shoal.orders.item_lists import ItemLists
-from shoal.orders.item_on_page import item_on_page
-from shoal.orders.item_pages import ItemPages
-from shoal.orders.known_item_store import KnownItemStore
-from shoal.orders.known_items import may_have_specs
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
 from shoal.orders.spec_pages import SpecPages

@@ -27,12 +27,12 @@ from shoal.connection.push_counts import PushCounts
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
+from shoal.items.item_lists import ItemLists
+from shoal.items.item_pages import ItemPages
 from shoal.messages import conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.network.outbound import Outbound
-from shoal.orders.item_lists import ItemLists
-from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.spec_pages import SpecPages
 from shoal.pictures.picture_files import PictureFiles

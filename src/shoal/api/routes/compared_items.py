@@ -10,9 +10,9 @@ from shoal.accounts.account import Account
 from shoal.accounts.item_specs import taken_for
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
+from shoal.items.item_page_rows import StoredPage
+from shoal.items.item_pages import AGAIN_MS, PRICES_MS
 from shoal.orders.delivery_check import ItemOnSale, rules_by_spec
-from shoal.orders.item_page_rows import StoredPage
-from shoal.orders.item_pages import AGAIN_MS, PRICES_MS
 
 Sold = Mapping[str, Mapping[str, int]]
 _NONE: Final[Mapping[str, int]] = {}

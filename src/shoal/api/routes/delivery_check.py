@@ -23,10 +23,10 @@ from shoal.api.schemas.rules import TheLanguage
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import ShoalError
+from shoal.items.known_items import named_items
 from shoal.language.choice import Language
 from shoal.orders.delivery_check import AnyObstacle, Checked, SpecObstacle, check_items, check_purchase
 from shoal.orders.explain_order import messages_of
-from shoal.orders.known_items import named_items
 from shoal.orders.order_status import sentence_of
 from shoal.orders.sold_specs import sold_specs
 from shoal.rules.rule import Part

@@ -33,9 +33,9 @@ from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput, ShoalError
+from shoal.items.known_items import KnownItem, known_items
 from shoal.language.choice import Language
 from shoal.messages.manual_sending import NotConnected
-from shoal.orders.known_items import KnownItem, known_items
 from shoal.orders.sold_specs import sold_specs
 from shoal.storage.known_item_rows import ItemFacts, ItemKey, items_of_shops
 from shoal.xianyu.items_on_sale import PAGE_SIZE

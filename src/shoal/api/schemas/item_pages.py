@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from shoal.api.schemas.filled import filled
 from shoal.api.schemas.responses import example, maybe_rfc3339
-from shoal.orders.item_page_rows import StoredPage
-from shoal.orders.item_pages import PRICES_MS
+from shoal.items.item_page_rows import StoredPage
+from shoal.items.item_pages import PRICES_MS
 
 _PAGE: dict[str, Any] = {
     "item_id": "700000000001", "title": "视频会员", "description": "官方充值，拍下即发卡密。", "price_fen": None,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.api.schemas.request_texts import Text
 from shoal.api.schemas.responses import example
-from shoal.orders.known_items import KnownItem
+from shoal.items.known_items import KnownItem
 
 NO_TITLE = "未知商品"
 NO_PRICE = "价格未知"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from shoal.accounts.account import Account
 from shoal.assistant.contexts import Item
 from shoal.assistant.spec_prices import priced
-from shoal.orders.item_page_rows import StoredPage
-from shoal.orders.item_pages import PRICES_MS, WORDS_MS
-from shoal.orders.known_items import may_have_specs
+from shoal.items.item_page_rows import StoredPage
+from shoal.items.item_pages import PRICES_MS, WORDS_MS
+from shoal.items.known_items import may_have_specs
 from shoal.xianyu.item_page import ItemStatus
 
 

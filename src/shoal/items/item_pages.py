@@ -19,9 +19,9 @@ from shoal.accounts.account import Account
 from shoal.accounts.ownership import Fence, carrying
 from shoal.clock import now_ms, steady_ms
 from shoal.errors import ActionRequired, ShoalError, StoreError
+from shoal.items.item_lists import ItemLists
+from shoal.items.item_page_rows import StoredPage, read_stored_page, store_page
 from shoal.messages.manual_sending import NotConnected
-from shoal.orders.item_lists import ItemLists
-from shoal.orders.item_page_rows import StoredPage, read_stored_page, store_page
 from shoal.storage.database import Database
 from shoal.xianyu.item_page import ItemPage, ItemStatus
 from shoal.xianyu.items_on_sale import PAGE_SECONDS

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from shoal.accounts.delivery_rule import DeliveryRule
-from shoal.orders.item_on_page import ItemOnPage, item_on_page
-from shoal.orders.item_page_rows import StoredPage
-from shoal.orders.item_pages import PRICES_MS, WORDS_MS
+from shoal.items.item_on_page import ItemOnPage, item_on_page
+from shoal.items.item_page_rows import StoredPage
+from shoal.items.item_pages import PRICES_MS, WORDS_MS
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
 from support.databases.store_steps import an_account
 
