@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from shoal.accounts.account import Account
-from shoal.api.routes.old_tables import NOT_KEPT, TABLES
 from shoal.items.item_lists import ItemLists
+from shoal.older_system.tables import NOT_KEPT, TABLES
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, account_subject, close_incidents, open_incidents
 from support.servers.doors import Door, another_person

@@ -47,7 +47,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a channel of the older system tells about all before a shop is named",
-        "api/routes/notification_channels.py",
+        "older_system/notification_channels.py",
         "subscription=nothing",
         "subscription=Subscription()",
         f"{_ROUTES}test_a_channel_tells_of_the_accounts_that_are_named_and_of_no_other",

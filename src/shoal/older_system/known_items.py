@@ -16,7 +16,15 @@ from shoal.api.http.openapi_errors import READING, READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.routes.items_anywhere import items_of, items_soon, kept_items
-from shoal.api.schemas.known_items import (
+from shoal.api.schemas.rules import TheLanguage
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission
+from shoal.errors import InvalidInput, ShoalError
+from shoal.items.known_items import KnownItem, known_items
+from shoal.language.choice import Language
+from shoal.messages.manual_sending import NotConnected
+from shoal.older_system.item_bodies import (
     AccountOfItemsBody,
     ItemPageAnswer,
     ItemPageBody,
@@ -28,14 +36,6 @@ from shoal.api.schemas.known_items import (
     known_item_shape,
     short_item,
 )
-from shoal.api.schemas.rules import TheLanguage
-from shoal.api.server import Server
-from shoal.auth.authorization import Principal
-from shoal.auth.permission import Permission
-from shoal.errors import InvalidInput, ShoalError
-from shoal.items.known_items import KnownItem, known_items
-from shoal.language.choice import Language
-from shoal.messages.manual_sending import NotConnected
 from shoal.orders.sold_specs import sold_specs
 from shoal.storage.known_item_rows import ItemFacts, ItemKey, items_of_shops
 from shoal.xianyu.items_on_sale import PAGE_SIZE

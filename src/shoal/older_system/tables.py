@@ -14,21 +14,21 @@ from shoal.api.http.caller import Administrator, TheServer
 from shoal.api.http.json_bodies import large_answer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.routes.cards import list_cards
 from shoal.api.routes.default_replies import list_default_replies
-from shoal.api.routes.delivery_rules import list_card_rules
 from shoal.api.routes.item_replies import list_item_replies
 from shoal.api.routes.keywords import keywords_with_types
-from shoal.api.routes.known_items import items_of_all
-from shoal.api.routes.notification_channels import list_message_notifications, list_notification_channels
-from shoal.api.routes.old_administration import list_old_accounts, list_old_users
-from shoal.api.routes.old_settings import list_system_settings
 from shoal.api.routes.orders import list_orders_compat
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.users import User
 from shoal.errors import InvalidInput
+from shoal.older_system.administration import list_old_accounts, list_old_users
+from shoal.older_system.cards import list_cards
+from shoal.older_system.delivery_rules import list_card_rules
+from shoal.older_system.known_items import items_of_all
+from shoal.older_system.notification_channels import list_message_notifications, list_notification_channels
+from shoal.older_system.settings import list_system_settings
 
 routes = Routes(tags=["users"])
 

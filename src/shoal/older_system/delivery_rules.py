@@ -15,7 +15,6 @@ from shoal.api.http.caller import TheServer
 from shoal.api.http.goods_caller import CallerOfShops, WhoAddsGoods, WhoListsGoods
 from shoal.api.http.openapi_errors import CHANGING, POSTING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.cards import CardDone, CardRuleBody, CardRuleShape, Made, card_rule_shape
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
@@ -24,6 +23,7 @@ from shoal.goods.card_rules import CardRule, card_rules, rule_id
 from shoal.goods.cards import Card
 from shoal.goods.goods import Goods, UnknownGoods
 from shoal.goods.off_rules import OffRule
+from shoal.older_system.card_bodies import CardDone, CardRuleBody, CardRuleShape, Made, card_rule_shape
 
 routes = Routes(tags=["goods"])
 RuleId = Annotated[int, Path(ge=1, le=2**53, description="The id of the rule, from the list.", examples=[163511209731])]

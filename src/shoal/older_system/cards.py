@@ -13,19 +13,6 @@ from shoal.api.http.caller import AccountToChange, TheServer
 from shoal.api.http.goods_caller import CallerOfShops, CardToChange, CardToRead, TheBy, WhoAddsGoods, WhoListsGoods
 from shoal.api.http.openapi_errors import CHANGING, POSTING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
-from shoal.api.routes.delivery_rules import remade, shops_with
-from shoal.api.schemas.cards import (
-    CardBody,
-    CardDone,
-    CardPictureSet,
-    CardShape,
-    EachPieceBody,
-    EachSpecBody,
-    Made,
-    TypeShape,
-    card_shape,
-    shown_api,
-)
 from shoal.api.schemas.request_texts import Text
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
@@ -37,6 +24,19 @@ from shoal.goods.supplier_settings import require_supplier
 from shoal.goods.suppliers import Supplier
 from shoal.goods.unit_lines import lines_of_list
 from shoal.goods.unit_states import UnitState
+from shoal.older_system.card_bodies import (
+    CardBody,
+    CardDone,
+    CardPictureSet,
+    CardShape,
+    EachPieceBody,
+    EachSpecBody,
+    Made,
+    TypeShape,
+    card_shape,
+    shown_api,
+)
+from shoal.older_system.delivery_rules import remade, shops_with
 from shoal.pictures.picture_formats import measure
 
 routes = Routes(tags=["goods"])

@@ -12,7 +12,17 @@ from shoal.api.http.caller import Me, Origin, TheNote, TheServer
 from shoal.api.http.openapi_errors import ASKING, OF_ONE, POSTING
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import ChannelId, note_change
-from shoal.api.schemas.notification_channels import (
+from shoal.api.server import Server
+from shoal.auth.audit_entries import AuditEvent
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission
+from shoal.auth.users import User
+from shoal.errors import InvalidInput
+from shoal.notices.channels import Channel, UnknownChannel
+from shoal.notices.old_channels import changed_fields, fields_of_old, shown_config
+from shoal.notices.services import Fields, Service
+from shoal.notices.subscriptions import Subscription
+from shoal.older_system.channel_bodies import (
     MessageNotificationBody,
     MessageNotifications,
     MessageNotificationShape,
@@ -24,16 +34,6 @@ from shoal.api.schemas.notification_channels import (
     message_notification_shape,
     notification_channel_shape,
 )
-from shoal.api.server import Server
-from shoal.auth.audit_entries import AuditEvent
-from shoal.auth.authorization import Principal
-from shoal.auth.permission import Permission
-from shoal.auth.users import User
-from shoal.errors import InvalidInput
-from shoal.notices.channels import Channel, UnknownChannel
-from shoal.notices.old_channels import changed_fields, fields_of_old, shown_config
-from shoal.notices.services import Fields, Service
-from shoal.notices.subscriptions import Subscription
 
 routes = Routes(tags=["notices"])
 

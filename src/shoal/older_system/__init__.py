@@ -1,0 +1,1 @@
+"""The routes, bodies and tables of the system that sellers come from, as views of what Shoal stores."""
