@@ -10,7 +10,7 @@ from shoal.cluster.server_lease import FACT as LEASE
 from shoal.maintenance.backup.place import Place
 from shoal.maintenance.backup.snapshot import heads
 from shoal.maintenance.store_migration.copying import COLUMNS
-from shoal.storage.predecessors import WRITER_ROWS
+from shoal.storage.database_preparation import WRITER_ROWS
 
 MANY = 12_000
 Content = dict[str, list[tuple[Any, ...]]]

@@ -34,6 +34,7 @@ from shoal.maintenance.backup.locks import (
     unlock_with_passphrase,
 )
 from shoal.maintenance.backup.making import Made, Secret, make_backup, opened
+from shoal.maintenance.backup.new_life import restored_at_ms
 from shoal.maintenance.backup.place import Place as Goal
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.restoring import Restored, check_kept, put_back, restore_backup, restore_copy
@@ -45,7 +46,6 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.goods_tables import units
 from shoal.storage.history_rows import newest_rev
-from shoal.storage.restored import restored_at_ms
 from shoal.storage.schema import outbox
 from shoal.storage.user_tables import sessions
 from shoal.storage.vault import Vault

@@ -12,7 +12,7 @@ from shoal.accounts.ownership import SHARDS
 from shoal.clock import now_ms
 from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.nodes import Nodes
 from shoal.errors import ConfigError
 from shoal.storage.database import Database

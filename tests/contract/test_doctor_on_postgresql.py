@@ -24,7 +24,7 @@ from shoal.cli.app import app
 from shoal.clock import now_ms
 from shoal.errors import ConfigError
 from shoal.storage.database import Database
-from shoal.storage.postgresql_fitness import check_fitness
+from shoal.storage.database_preparation import check_fitness
 from shoal.storage.vault import write_key_file
 from support.databases.postgres_server import Postgres
 

@@ -18,8 +18,7 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.ownership import SHARDS, Fence, shard_of
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import SHARD_OF, ClusterDuties, Duty, LocalDuties
-from shoal.cluster.lease_watchdog import boot_clock
-from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.lease_watchdog import NodeTimes, boot_clock
 from shoal.errors import NotApplied
 from shoal.messages.message_log import MessageLog
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome

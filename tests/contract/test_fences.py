@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from shoal.accounts.ownership import SHARDS, Fence
 from shoal.cluster.node_rows import NodeRows, join
 from shoal.errors import NotApplied
-from shoal.storage.fences import hold_fences
+from shoal.storage.group_work import hold_fences
 from support.databases.postgres_server import Postgres
 
 LONG_MS = 3_600_000

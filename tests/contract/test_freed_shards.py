@@ -8,10 +8,10 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
-from shoal.cluster.dead_workers import end_worker
 from shoal.cluster.last_life import LifeFile
 from shoal.cluster.node_rows import NodeRows, join
 from shoal.config import Settings
+from shoal.server.workers import end_worker
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.data_directory import LOCK_FILE
 from support.databases.postgres_server import Postgres

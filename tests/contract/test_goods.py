@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select
 
+from shoal.auth import user_removal
 from shoal.errors import Conflict, InvalidInput, StaleGeneration
 from shoal.goods import goods_store
 from shoal.goods.goods import GoodsKind, Stock, UnknownGoods
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.stock_history import StockEvent
 from shoal.goods.unit_states import UnitState
-from shoal.storage import goods_rows
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import bindings, deliveries, goods, stock_history, units
 from shoal.storage.user_tables import users
@@ -131,7 +131,7 @@ async def test_an_owner_has_a_bounded_number_of_goods(database: Database, monkey
 async def test_goods_go_with_their_owner_and_the_order_stays_served(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(goods_rows, "ROWS", 2)
+    monkeypatch.setattr(user_removal, "ROWS", 2)
     owner, other = await an_owner(database), await an_owner(database)
     made, kept = await some_goods(database, owner), await some_goods(database, other)
     for one in (made, kept):
@@ -139,7 +139,7 @@ async def test_goods_go_with_their_owner_and_the_order_stays_served(
     served = {"unb": "1", "order_id": "o1", "owner_id": owner, "goods_id": made.id}
     await changed(database, insert(bindings).values(**served, unit_id=1, unit_no=1))
     await changed(database, insert(deliveries).values(**served, parts="text"))
-    assert await goods_rows.delete_units_of(database, owner) == 5
+    assert await user_removal.delete_units_of(database, owner) == 5
     await changed(database, delete(users).where(users.c.id == owner))
     counted = select(
         *(select(func.count()).select_from(one).scalar_subquery() for one in (goods, units, stock_history, bindings)),

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, create_engine, text
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.handover import GIVEN_UP_AT_ONCE
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.node_rows import NodeRows, Share, join
-from shoal.cluster.node_times import NodeTimes
 from shoal.storage.database import Database
 from support.databases.postgres_server import Postgres
 from support.site.standins import until

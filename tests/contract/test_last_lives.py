@@ -13,8 +13,8 @@ from shoal.accounts.ownership import SHARDS
 from shoal.cluster import last_life
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.last_life import LIFE_FILE, Life, LifeFile
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.node_rows import end_life, join
-from shoal.cluster.node_times import NodeTimes
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 

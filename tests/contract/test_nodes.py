@@ -16,9 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import SHARDS, Fence, carrying
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.lease_watchdog import LeaseWatchdog, boot_clock
+from shoal.cluster.lease_watchdog import LeaseWatchdog, NodeTimes, boot_clock
 from shoal.cluster.node_rows import NOW, NodeRows, join
-from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError, NotApplied
 from shoal.storage.data_directory import LOCK_FILE

@@ -12,10 +12,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.node_rows import NodeRows, join
-from shoal.cluster.node_times import NodeTimes
-from shoal.cluster.older_servers import older_servers
-from shoal.cluster.server_lease import ServerLease
+from shoal.cluster.server_lease import ServerLease, older_servers
 from shoal.errors import ConfigError
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.turns import Turn
 from shoal.errors import Conflict
 from shoal.maintenance.moving.moving import Moving

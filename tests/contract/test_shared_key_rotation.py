@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, Duty
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.node_keys import NodeKeys, check_opens_all, join_with_keys
-from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.shared_key_rotation import SharedKeyRotation
 from shoal.errors import ConfigError, Conflict
 from shoal.server.reply_server import Application, build_app

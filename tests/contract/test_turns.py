@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.turns import Turn
 from shoal.maintenance.backup.locks import new_key_pair
 from shoal.maintenance.backup.schedule import BackupSchedule

@@ -112,14 +112,14 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a link that answers nothing is waited for without end",
-        "storage/silence_limit.py",
+        "storage/engines.py",
         "            elif time.monotonic() > until:",
         "            elif False:",
         "tests/contract/test_silence_limit.py::test_a_silent_connection_ends_and_the_next_is_a_new_one",
     ),
     one(
         "what an owner writes has no fence",
-        "storage/fences.py",
+        "storage/group_work.py",
         "    if connection.scalar(_HELD, values) != len(asked):",
         "    if False:",
         f"{_NODES}test_a_stale_owner_writes_nothing_and_holds_up_nobody_in_its_group",

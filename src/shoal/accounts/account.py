@@ -19,7 +19,7 @@ from shoal.accounts.model_settings import ModelMode
 from shoal.accounts.shop_settings import ShopSettings
 from shoal.errors import InvalidInput
 from shoal.language.storable_texts import cleaned_texts
-from shoal.logs.fingerprint import fingerprint
+from shoal.logs.redaction import fingerprint
 from shoal.rules.matcher import NO_RULES, Matcher
 from shoal.rules.opening_hours import Closed, opening_hours
 from shoal.rules.output_filter import OutputFilter, output_filter

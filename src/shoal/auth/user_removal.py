@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, not_, select
+from sqlalchemy import Connection, delete, not_, select, update
 
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
@@ -22,7 +22,7 @@ from shoal.auth.users import User, Users
 from shoal.cluster.duties import Duties, Duty
 from shoal.errors import StoreError, UnknownAccount
 from shoal.storage.database import Database
-from shoal.storage.goods_rows import delete_units_of
+from shoal.storage.goods_tables import deliveries, goods, units
 from shoal.storage.incident_rows import forget_incidents_of
 from shoal.storage.schema import accounts
 
@@ -185,3 +185,29 @@ async def _all_or_first_error(works: Iterable[Coroutine[Any, Any, str]]) -> list
             raise result
         names.append(result)
     return names
+
+
+ROWS: Final = 2_000
+
+
+async def delete_units_of(database: Database, owner_id: int) -> int:
+    """Delete the units of an owner and the texts of their deliveries; return how many units there were.
+
+    The goods, batches and history are deleted with the user. Bindings stay: they name an order and no text, and keep
+    it from being served again. Raises ``StoreError``.
+    """
+    mine = select(goods.c.id).where(goods.c.owner_id == owner_id)
+    deleted = 0
+    for goods_id in await database.read(lambda connection: list(connection.scalars(mine))):
+        last = ROWS
+        while last == ROWS:
+            last = await database.write(partial(_delete_some, goods_id=goods_id))
+            deleted += last
+    emptied = update(deliveries).where(deliveries.c.owner_id == owner_id).values(parts="")
+    await database.write(lambda connection: connection.execute(emptied).rowcount)
+    return deleted
+
+
+def _delete_some(connection: Connection, goods_id: int) -> int:
+    some = select(units.c.id).where(units.c.goods_id == goods_id).limit(ROWS)
+    return int(connection.execute(delete(units).where(units.c.id.in_(some))).rowcount)

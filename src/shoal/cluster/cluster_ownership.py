@@ -25,10 +25,8 @@ from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.deadline_timer import DeadlineTimer
 from shoal.cluster.handover import Handover
 from shoal.cluster.last_life import Life, LifeFile
-from shoal.cluster.lease_check import lease_check
-from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
+from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, NodeTimes, boot_clock, end_process, lease_check
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
-from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.server_lease import is_leased
 from shoal.errors import ConfigError
 from shoal.storage.migrations import is_enough, newest

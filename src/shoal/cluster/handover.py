@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal.cluster.lease_watchdog import boot_clock
+from shoal.cluster.lease_watchdog import NodeTimes, boot_clock
 from shoal.cluster.node_rows import Share
-from shoal.cluster.node_times import NodeTimes
 
 GIVEN_UP_AT_ONCE: Final = 32
 """How many shards are given up at a time, so that few accounts are away together."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
-from shoal.cluster.lock_place import place_of
 from shoal.storage.data_directory import LOCK_FILE, own_file
 
 log = structlog.get_logger("shoal.lease")
@@ -68,3 +68,13 @@ class LifeFile:
             beside.replace(self._path)
         except OSError as error:
             log.warning("the life of this node is not remembered: after a crash it waits", why=error.strerror)
+
+
+def place_of(lock_file: Path) -> str:
+    """Return the identity of the file on this boot. A copy of it, or another boot, has another one."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        boot = secrets.token_hex(16)
+    found = lock_file.stat()
+    return f"{boot}:{found.st_dev}:{found.st_ino}"

@@ -28,9 +28,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence
 from shoal.cluster.deadline_timer import DeadlineTimer
-from shoal.cluster.lock_place import place_of
-from shoal.cluster.node_rows import decide_alone, live_nodes
+from shoal.cluster.last_life import place_of
+from shoal.cluster.node_rows import decide_alone, live_nodes, older_nodes
 from shoal.errors import ConfigError
+from shoal.storage.migrations import newest
 
 log = structlog.get_logger("shoal.lease")
 
@@ -242,3 +243,11 @@ def _taken(holder: str) -> ConfigError:
         directory=known["data_dir"],
         code="database_taken",
     )
+
+
+def older_servers(connection: Connection) -> list[str]:
+    """Return their names; none joins until this transaction ends. Raises ``ConfigError`` beside a single server."""
+    decide_alone(connection)
+    if is_leased(connection):
+        raise ConfigError("startup.one_server_runs", code="database_taken")
+    return older_nodes(connection, newest())

@@ -95,3 +95,9 @@ class _Number(int):
         hours, minutes = divmod(int(self), 60)
         parts = [f"{hours} {hour}"] if hours else []
         return " ".join(parts + ([f"{minutes} {minute}"] if minutes or not hours else []))
+
+
+def refusal_words(reason: str, language: Language) -> str:
+    """Return why the site refused; a reason without words is shown as it is."""
+    code = reason.partition("||")[0]
+    return translate(f"refusal.{code}", language) if knows(f"refusal.{code}") else reason

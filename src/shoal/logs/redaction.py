@@ -8,6 +8,7 @@ run changes nothing more.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -15,8 +16,6 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import re2
-
-from shoal.logs.fingerprint import fingerprint
 
 HIDDEN: Final = "***"
 MAX_CHARACTERS: Final = 65_536
@@ -336,3 +335,8 @@ _FORMS: Final[tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], 
     ("", _NETSCAPE, _marked),
 )
 """What a text must hold for a form, how the form looks, and what takes its place."""
+
+
+def fingerprint(secret: str) -> str:
+    """Return the first 8 hex digits of SHA-256: enough to compare, useless to a thief."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]

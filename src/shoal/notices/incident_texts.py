@@ -7,9 +7,8 @@ from typing import Final
 from urllib.parse import quote
 
 from shoal.accounts.account import ParkReason
-from shoal.language.catalogue import knows, translate
+from shoal.language.catalogue import knows, refusal_words, translate
 from shoal.language.choice import Language
-from shoal.language.refusals import refusal_words
 from shoal.messages.send_guards import BY_MODEL
 from shoal.notices.machine_incidents import OF_MACHINES
 from shoal.notices.notice_rows import Claim, NoticePart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ from shoal.auth.authorization import TRUSTED_SECONDS, Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import Duty, InTurn
-from shoal.cluster.lost_sockets import LostSockets
 from shoal.cluster.node_watch import NodeWatch
 from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
@@ -235,3 +234,25 @@ async def _reread(manager: CookieManager, authorization: Authorization) -> None:
         log.warning("could not read the database again", why=error.code)
     else:
         log.info("database read again", differed=differed)
+
+
+class LostSockets:
+    """A ``ShardListener``. What is given up in order ends in order; what is lost already ends at once."""
+
+    def __init__(self, cut: Callable[[], None]) -> None:
+        """``cut`` closes the sockets of all accounts that this node does not own now."""
+        self._cut = cut
+
+    async def claimed(self, shards: Collection[int]) -> None:
+        """Do nothing."""
+
+    async def losing(self, shards: Collection[int]) -> None:
+        """Do nothing: the lease is valid."""
+
+    async def lost(self, shards: Collection[int]) -> None:  # noqa: ARG002  the port's signature
+        """Close the sockets of accounts that others may own."""
+        self._cut()
+
+    def lapsed(self) -> None:
+        """Close the sockets of accounts whose lease has run out."""
+        self._cut()

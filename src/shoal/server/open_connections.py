@@ -36,6 +36,7 @@ from shoal.items.item_on_page import item_on_page
 from shoal.items.item_pages import ItemPages
 from shoal.items.known_item_store import KnownItemStore
 from shoal.items.known_items import may_have_specs
+from shoal.maintenance.backup.new_life import restored_at_ms
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.network.outbound import Outbound
@@ -50,7 +51,6 @@ from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY, UNITS_FILE, own_file
-from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.streams.followed_writes import follow_writes
 from shoal.xianyu.items_on_sale import ListedItem

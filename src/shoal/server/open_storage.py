@@ -15,12 +15,11 @@ from shoal.auth.audit_log import AuditLog
 from shoal.cluster.call_signing import PURPOSE, CallSigner
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, LocalDuties
+from shoal.cluster.lease_watchdog import NodeTimes
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.node_keys import NodeKeys, check_opens_all, join_with_keys
-from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.nodes import Nodes
-from shoal.cluster.older_servers import older_servers
-from shoal.cluster.server_lease import ServerLease
+from shoal.cluster.server_lease import ServerLease, older_servers
 from shoal.cluster.short_writes import ShortWrites
 from shoal.config import Settings
 from shoal.errors import ConfigError

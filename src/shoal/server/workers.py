@@ -19,8 +19,12 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
-from shoal.cluster.dead_workers import end_worker
+from shoal.cluster.last_life import LifeFile
+from shoal.cluster.node_rows import end_life
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.network.addresses import reachable_url
@@ -308,3 +312,29 @@ def _check(settings: Settings) -> str:
     if is_sqlite(database_url(url, settings.data_dir)):
         raise ConfigError("startup.workers_need_postgresql", code="workers_need_postgresql")
     return settings.node
+
+
+SECONDS = 3
+"""How long the database may take, each for the connection and the statement. The worker's next start tries again."""
+
+
+def end_worker(settings: Settings, node: str) -> bool:
+    """Declare the last life of a worker dead, by a connection of its own. Return whether it was not dead yet.
+
+    Its process certainly has ended, and the kernel has closed its sockets. Without an answer of the database its lease
+    runs out, unless it starts again before.
+    """
+    life = LifeFile(settings.data_dir, node).read()
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    if life is None:
+        return False
+    limits = {"connect_timeout": SECONDS, "options": f"-c statement_timeout={SECONDS}s", "tcp_user_timeout": 4000}
+    engine = create_engine(database_url(url, settings.data_dir), poolclass=NullPool, connect_args=limits)
+    try:
+        with engine.connect() as connection, connection.begin():
+            return end_life(connection, life)
+    except SQLAlchemyError as error:
+        log.warning("a worker could not be declared dead: its lease runs out", node=node, why=type(error).__name__)
+        return False
+    finally:
+        engine.dispose()

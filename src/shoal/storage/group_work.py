@@ -5,20 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from shoal.accounts.journal import JournalEntry
-from shoal.accounts.ownership import Fence, Standing, always_stands
+from shoal.accounts.ownership import NOT_OWNER, Fence, Standing, always_stands
 from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
 from shoal.errors import NotApplied, ShoalError
 from shoal.storage.change_rows import Draft
 from shoal.storage.database_errors import database_errors, translated
-from shoal.storage.fences import hold_fences
+
+_HELD = text("""
+    SELECT count(*) FROM (
+        SELECT 1 FROM shards
+        WHERE owner IS NOT NULL AND (shard, epoch) IN (
+            SELECT * FROM unnest(CAST(:shards AS integer[]), CAST(:epochs AS bigint[]))
+        )
+        ORDER BY shard FOR SHARE
+    ) AS held
+""")
+"""Locked until the commit: a node that claims one of these shards waits for it, or comes back later."""
+
+
+def hold_fences(connection: Connection, fences: Iterable[Fence]) -> None:
+    """Keep every shard with its owner until the transaction ends. Raise ``NotApplied`` when one has changed hands."""
+    asked = sorted(set(fences))
+    if not asked:
+        return
+    values = {"shards": [fence.shard for fence in asked], "epochs": [fence.epoch for fence in asked]}
+    if connection.scalar(_HELD, values) != len(asked):
+        raise not_owner()
+
+
+def not_owner() -> NotApplied:
+    """Return the refusal of a write by a node that does not own the account any more."""
+    return NotApplied("another node owns the account", code=NOT_OWNER)
+
 
 log = logging.getLogger("shoal.storage.group_writer")
 

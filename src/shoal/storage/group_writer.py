@@ -22,11 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from shoal.accounts.ownership import Standing, always_stands, began_here, began_in, carried_fences
 from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
-from shoal.storage.commit_figures import CommitFigures
+from shoal.measures import Histogram
 from shoal.storage.commit_outcome import REOPEN_SECONDS, SETTLE_SECONDS, CommitOutcome
 from shoal.storage.database_errors import CLASH_RETRIES, is_clash, translated
+from shoal.storage.database_preparation import WRITER_ROWS
 from shoal.storage.engines import begin, commit, dispose, driver_of, in_transaction, roll_back
-from shoal.storage.fences import hold_fences
 from shoal.storage.group_work import (
     CannotBeginError,
     Changes,
@@ -42,11 +42,31 @@ from shoal.storage.group_work import (
     check_lives,
     failure_of,
     hand_over,
+    hold_fences,
     is_refusal_by_database,
     store_closed,
 )
-from shoal.storage.predecessors import WRITER_ROWS
 from shoal.storage.work_queue import WorkQueue
+
+
+class CommitFigures:
+    """The figures of one writer since its start. Its thread writes them, any other may read them."""
+
+    def __init__(self) -> None:
+        self.seconds = Histogram(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+        """From the beginning of a transaction until it was committed."""
+        self.sizes = Histogram(1, 2, 5, 10, 20, 50, 100, 200, 500)
+        """How many units of work were committed together."""
+        self.refused = 0
+        """How many groups the database refused as a whole."""
+
+    def add(self, began: float, works: int) -> float:
+        """Note a commit of work that ``began`` then. Return the time, by ``time.monotonic``."""
+        now = time.monotonic()
+        self.seconds.add(now - began)
+        self.sizes.add(works)
+        return now
+
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -36,6 +36,7 @@ from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
 from shoal.items.item_lists import ItemLists
 from shoal.items.item_pages import ItemPages
+from shoal.maintenance.backup.new_life import restored_at_ms
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import LoggedMessage, MessageLog
 from shoal.messages.outbox_rows import Sending
@@ -49,7 +50,6 @@ from shoal.sandbox import cards, codec
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from support.runs.quick_start import blank_database
 from support.site.packed_pushes import encode_entry

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from shoal.cluster.lease_check import lease_check
-from shoal.cluster.lease_watchdog import boot_clock
-from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.lease_watchdog import NodeTimes, boot_clock, lease_check
 
 TIMES = NodeTimes.of_lease(3600.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.cluster.lost_sockets import LostSockets
+from shoal.server.open_accounts import LostSockets
 
 
 async def test_only_a_loss_cuts() -> None:

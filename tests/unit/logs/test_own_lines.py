@@ -14,9 +14,8 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 
 from shoal.logs import redaction
 from shoal.logs.log_lines import NEWEST
-from shoal.logs.logs import configure_logging
+from shoal.logs.logs import EVENT_WIDTH, configure_logging, text_line
 from shoal.logs.redaction import redact_fields
-from shoal.logs.text_lines import EVENT_WIDTH, text_line
 from support.runs.log_setup import log_restored
 
 HEAD = {"timestamp": "2026-11-27T00:00:00.000000Z", "level": "info", "logger": "shoal.test"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from shoal.clock import now_ms
+from shoal.maintenance.backup.new_life import FACT, Restored
 from shoal.messages.decisions import Decision
-from shoal.storage.restored import FACT, Restored
 from support.site.standins import until
 from support.site.without_sockets import OneShop
 

@@ -21,9 +21,8 @@ from shoal.assistant.provider_standing import model_now
 from shoal.clock import now_ms
 from shoal.connection.push_counts import HOUR_MS, AccountPushes, PushKind
 from shoal.errors import StoreError
-from shoal.language.catalogue import knows, translate
+from shoal.language.catalogue import knows, refusal_words, translate
 from shoal.language.choice import Language, language_of
-from shoal.language.refusals import refusal_words
 from shoal.messages.reply_stats import reply_stats
 from shoal.xianyu.cookie_string import merge, parse_cookie
 

@@ -14,8 +14,8 @@ from shoal.api.schemas.filled import filled
 from shoal.api.schemas.goods import StateShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.language.catalogue import refusal_words
 from shoal.language.choice import Language
-from shoal.language.refusals import refusal_words
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_lists import ListedOrder
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus, sentence_of

@@ -26,11 +26,11 @@ from shoal.errors import ConfigError, StoreError
 from shoal.server.open_storage import key_of, site_of
 from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.data_directory import DATABASE_FILE, KEY_FILE, MARKER_FILE
+from shoal.storage.database_preparation import check_fitness
 from shoal.storage.engines import database_url, is_sqlite, open_engine
 from shoal.storage.last_sure_time import AWAY_MS, stored_moment_ms
 from shoal.storage.migrations import is_newest, newest
 from shoal.storage.migrations.marks import check_unmarked
-from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.schema import accounts, store_meta
 from shoal.storage.sealed_values import count_by_key, has_sealed_values
 from shoal.storage.vault import Vault

@@ -22,10 +22,10 @@ from shoal.maintenance.backup.used_codes import UnusedCodes, end_used_codes
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_actions import Action, ActionState, Why
 from shoal.orders.order_rows import OrderRow
+from shoal.storage.database import Database
 from shoal.storage.history_tables import journal
 from shoal.storage.notice_tables import notices
 from shoal.storage.order_tables import order_actions
-from shoal.storage.restored import FACT, Restored
 from shoal.storage.schema import accounts, metadata, outbox, store_meta
 from shoal.storage.upserts import insert_or_renew
 from shoal.storage.user_tables import api_tokens, invitations, sessions
@@ -142,3 +142,20 @@ def _hold_orders(connection: Connection, now_ms: int) -> int:
             row.move(action, (ActionState.PENDING,), ActionState.FAILED, Why.BEFORE_RESTORE)
         row.look_at()
     return len(found)
+
+
+FACT: Final = "restored"
+"""The ``store_meta`` key of the last restore."""
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The last restore: when it was, and of when the backup is."""
+
+    at_ms: int
+    made_at_ms: int
+
+
+async def restored_at_ms(database: Database) -> int:
+    """Return when the database was restored; 0 when it never was. Raises ``StoreError``."""
+    known = await database.fact(FACT)
+    return msgspec.json.decode(known, type=Restored).at_ms if known else 0

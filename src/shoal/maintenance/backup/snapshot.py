@@ -29,13 +29,13 @@ from shoal.maintenance.backup.records import (
 from shoal.pictures.picture_rows import all_pictures
 from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database_errors import as_store_error
+from shoal.storage.database_preparation import WRITER_ROWS
 from shoal.storage.engines import database_url, driver_of, is_sqlite, open_engine
 from shoal.storage.history_rows import newest_rev
 from shoal.storage.migrations import check_is_enough, newest
 from shoal.storage.migrations.marks import MOVED_FACT
 from shoal.storage.node_tables import OF_THE_NODES
 from shoal.storage.picture_table import AS_FILES
-from shoal.storage.predecessors import WRITER_ROWS
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import key_id

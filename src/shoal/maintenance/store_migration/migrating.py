@@ -29,6 +29,7 @@ from shoal.maintenance.store_migration.addresses import shown
 from shoal.maintenance.store_migration.copying import COLUMNS, Tallies, compare, copy_rows, empty, set_heads
 from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
 from shoal.storage.database_errors import as_store_error, damaged
+from shoal.storage.database_preparation import check_fitness
 from shoal.storage.integrity_check import is_sound
 from shoal.storage.migrations import check_is_newest, newest
 from shoal.storage.migrations.marks import (
@@ -42,7 +43,6 @@ from shoal.storage.migrations.marks import (
 )
 from shoal.storage.migrations.steps import build_schema
 from shoal.storage.picture_table import pictures as picture_rows
-from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import key_id
