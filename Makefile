@@ -12,7 +12,7 @@ DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs
 WEB := $(shell find web -type f -not -path 'web/node_modules/*' -not -name schema.d.ts)
 # The types of the API for the console, made from the routes.
 SCHEMA := web/src/common/schema.d.ts
-ROUTES := $(shell find src/shoal/api src/shoal/accounts -name '*.py')
+ROUTES := $(shell find src/shoal/api src/shoal/older_system src/shoal/accounts -name '*.py')
 NPM := $(BIN)/python hatch_build.py
 # More workers than two cores: half of the tests' time is waiting for processes, disks and pages.
 WORKERS ?= 7
@@ -39,7 +39,7 @@ waited-for:
 	@$(WAIT) $(MAKE) --no-print-directory LOCKED=1 $(GOALS)
 else
 
-.PHONY: demo test checks quick quick-tests quick-types lint lint-python types unit console-tests pytest console docs generated screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint lint-python types unit console-tests pytest console docs generated sizes screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -135,6 +135,10 @@ endif
 # the console's rows of settings. A guard of tests/guards says when one is out of date.
 generated: $(READY)
 	@for name in $(GENERATED); do $(BIN)/python scripts/$$name.py || exit 1; done
+
+# Lines of code and files by room, and the files that may hold more than one thought. It fails nothing.
+sizes: $(READY)
+	@$(BIN)/python scripts/file_sizes.py
 
 # Pictures of every page of the demo, light and dark, zh and en, wide and narrow, into .screenshots; and the help's
 # pictures into docs/pictures (only those: scripts/screenshots.py --docs).

@@ -112,7 +112,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a link that answers nothing is waited for without end",
-        "storage/engines.py",
+        "storage/silence_limit.py",
         "            elif time.monotonic() > until:",
         "            elif False:",
         "tests/contract/test_silence_limit.py::test_a_silent_connection_ends_and_the_next_is_a_new_one",

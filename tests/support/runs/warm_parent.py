@@ -29,8 +29,8 @@ _IMPORTED = (
     "shoal.server.listener", "shoal.server.reply_server", "shoal.sandbox.server", "shoal.sandbox.__main__", "uvloop",
     "encodings.idna", "pydantic.v1", "typer._adapters", "uvicorn.lifespan.on", "zxcvbn",
     "encodings.ascii", "uvicorn.lifespan.off", "shoal.logs.logs", "rich._emoji_codes", "anyio._backends._asyncio",
-    "psycopg", "shoal.storage.engines", "shoal.storage.commit_hints", "shoal.server.open_stream",
-    "shoal.server.workers", "shoal.server.metrics_port", "shoal.server.workers", "aiohttp.web",
+    "psycopg", "shoal.storage.silence_limit", "shoal.storage.commit_hints", "shoal.server.open_stream",
+    "shoal.server.workers", "shoal.server.metrics_port", "aiohttp.web",
     "typer.rich_utils", "alembic.command", "alembic.ddl", "mako.template", "shoal.maintenance.backup.restoring",
 )  # fmt: skip
 """Most of what a server, a sandbox or a command imports before it has done its first work.
