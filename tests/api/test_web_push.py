@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.notices.push_key import PushKey
+from shoal.notices.push_sender import PushKey
 from shoal.storage.db_manager import PUSH_SECRET
 from support.notices.push_service import BrowserKeys, PushService, push_service
 from support.servers.doors import Door, another_person

@@ -16,11 +16,10 @@ from shoal.accounts.events import MessageEvent
 from shoal.errors import Conflict, UnknownAccount
 from shoal.messages.chat_notes import ChatNotes
 from shoal.messages.chat_status import ChatFilter, WorkStatus
-from shoal.messages.chat_work import ChatWork, WorkChange
+from shoal.messages.chat_work import ChatWork, SnoozeEnds, WorkChange
 from shoal.messages.chats import Chats
 from shoal.messages.message_log import MessageLog
 from shoal.messages.quick_replies import QuickReplies, QuickReply
-from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.storage.chat_tables import chat_events, chat_notes, chat_seen, chat_work, chats
 from shoal.storage.database import Database
 from shoal.storage.schema import accounts

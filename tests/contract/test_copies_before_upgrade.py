@@ -17,9 +17,9 @@ from sqlalchemy import Connection, create_engine, text
 
 from shoal.config import Settings
 from shoal.errors import ConfigError
+from shoal.maintenance.backup.before_upgrade import tables_of
 from shoal.maintenance.backup.loading import TableFiller, load
 from shoal.maintenance.backup.making import Secret, opened
-from shoal.maintenance.backup.older_schema import tables_of
 from shoal.maintenance.backup.records import Rows, read_records
 from shoal.maintenance.backup.server_key import passphrase_by_server_key
 from shoal.maintenance.backup.snapshot import LEFT_OUT, is_of_the_place

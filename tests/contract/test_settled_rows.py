@@ -12,9 +12,8 @@ from random import Random
 import pytest
 from sqlalchemy import text
 
-from shoal.accounts.journal_stream import StreamPlace
+from shoal.accounts.journal_stream import SettledIds, StreamPlace
 from shoal.accounts.positions import STREAMS, Position
-from shoal.accounts.settled_ids import SettledIds
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
 from shoal.streams.stored_events import newest, read_after

@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 from sqlalchemy.engine import make_url
 
 from shoal.auth.login_throttle import Guess, Known, Windows
-from shoal.auth.shared_rate_limits import SharedRateLimits
+from shoal.auth.rate_limits import SharedRateLimits
 from shoal.auth.shared_throttle import SharedLoginThrottle
 from shoal.cluster.limited_tries import UNDER_WAY_SECONDS, LimitedTries
 from shoal.cluster.short_writes import ShortWrites

@@ -185,10 +185,10 @@ def test_one_cipher_seals() -> None:
     known = {aead, f"{aead}.AESGCM"}
     backups = {aead, f"{aead}.ChaCha20Poly1305"}
     assert ciphers == {
-        "storage/vault.py": known, "maintenance/moving/ydisks_secrets.py": known,
+        "storage/vault.py": known, "maintenance/moving/ydisks_form.py": known,
         "maintenance/backup/envelope.py": backups, "maintenance/backup/locks.py": backups,
     }  # fmt: skip
-    assert ".encrypt(" not in (PACKAGE / "maintenance/moving/ydisks_secrets.py").read_text(encoding="utf-8")
+    assert ".encrypt(" not in (PACKAGE / "maintenance/moving/ydisks_form.py").read_text(encoding="utf-8")
 
 
 def _is_of(call: ast.Call, module: str) -> bool:

@@ -66,7 +66,7 @@ NAMES_NOTHING = {"heard", "said", "told"}
 """Names with these words do not tell what they hold: a text, an answer, what was sent or received."""
 _MAY_NAME = re.compile(r"(?<![a-z])(?:heard|said|told)(?![a-z])|Heard|Said|Told|HEARD|SAID|TOLD")
 STORED_OR_SENT = {
-    "event_lines.py: told", "decisions.py: NOTHING_SAID", "decisions.py: SAID_ONCE", "rail_facts.py: OFFER_NOT_SAID",
+    "event_links.py: told", "decisions.py: NOTHING_SAID", "decisions.py: SAID_ONCE", "rail_facts.py: OFFER_NOT_SAID",
 }  # fmt: skip
 """Names that stand for what is stored, or sent to another server, under the same name."""
 

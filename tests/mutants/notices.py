@@ -69,7 +69,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "every channel quotes buyers",
-        "notices/buyer_words.py",
+        "notices/notice_rows.py",
         "            channels.c.buyer_words,\n",
         "",
         f"{_ASKED}test_only_a_channel_that_was_asked_to_quotes_the_buyer[sqlite]",

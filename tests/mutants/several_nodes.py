@@ -28,14 +28,14 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "rows are read up to ids that may still get predecessors",
-        "accounts/settled_ids.py",
+        "accounts/journal_stream.py",
         "        while self._open and self._open[0][0] <= seen.horizon:",
         "        while self._open:",
         f"{_ROWS}test_of_eight_writers_that_hold_transactions_open_no_row_is_lost",
     ),
     one(
         "the ids that a look saw are compared with a transaction of before the look",
-        "accounts/settled_ids.py",
+        "accounts/journal_stream.py",
         "            self._open.append((seen.xid, seen.ids))",
         "            self._open.append((seen.horizon, seen.ids))",
         "tests/unit/accounts/test_settled_ids.py::test_no_id_that_is_settled_is_still_open_and_in_the_end_all_are",

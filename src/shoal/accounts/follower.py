@@ -16,9 +16,8 @@ from typing import Final
 
 import structlog
 
-from shoal.accounts.journal_stream import JournalStream, StreamPage, StreamPlace
+from shoal.accounts.journal_stream import JournalStream, SettledIds, StreamPage, StreamPlace
 from shoal.accounts.published import PublishedAccounts
-from shoal.accounts.settled_ids import SettledIds
 from shoal.errors import StoreError
 
 log = structlog.get_logger("shoal.follower")

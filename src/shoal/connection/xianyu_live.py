@@ -14,11 +14,9 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from shoal.clock import SiteClock
+from shoal.clock import SiteClock, now_ms
 from shoal.concurrency.fair_limiter import FairLimiter, Turns
 from shoal.config import Settings
-from shoal.connection.first_orders import first_orders_ms
-from shoal.connection.group_errors import error_to_report
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
 from shoal.connection.keepalive import DeafConnection, Keepalive
@@ -29,7 +27,7 @@ from shoal.connection.silent_renewal import SilentRenewal
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
 from shoal.connection.sync_cursor import SyncCursor
-from shoal.errors import ActionRequired
+from shoal.errors import ActionRequired, ShoalError
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.messages.conversations import Conversations
 from shoal.messages.live_connections import LiveConnections
@@ -39,6 +37,7 @@ from shoal.messages.sender import Sender
 from shoal.messages.task_drain import TaskDrain
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import Interruptions
+from shoal.orders.order_status import TAKE_UP_MS
 from shoal.orders.order_store import OrderStore
 from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
@@ -398,3 +397,37 @@ class XianyuLive:
             alive = await authorization.passport.has_login()
         if not alive:
             await authorization.mtop.login_user()  # a negative answer of the passport alone is not reliable
+
+
+def first_orders_ms(account: Account, position: Position | None) -> int | None:
+    """Return the time a day before the account's first start, while what was paid since is not read.
+
+    ``None``: it was read, the account did not move in, or it was first started two days ago or earlier.
+    """
+    since_ms = account.orders_since_ms - TAKE_UP_MS
+    if account.orders_since_ms <= 0 or (position is not None and position.has_first_orders):
+        return None
+    return since_ms if now_ms() - account.orders_since_ms < 2 * TAKE_UP_MS else None
+
+
+def error_to_report(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error of a group to report: first one that the owner must know, then an unexpected one."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            flat.append(error)
+    return min(flat, key=_rank)
+
+
+def _rank(error: BaseException) -> int:
+    if isinstance(error, ActionRequired):
+        return 0
+    if isinstance(error, TokenRefused):
+        return 1
+    if isinstance(error, TokenRenewed):
+        return 3
+    return 4 if isinstance(error, ShoalError) else 2

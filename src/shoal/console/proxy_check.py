@@ -20,8 +20,9 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.language.choice import Language, language_of
-from shoal.xianyu.proxied_session import ProxyFailed, session_through
+from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.proxy import parse_proxy
+from shoal.xianyu.site_session import ProxyFailed
 
 routes = Routes(tags=["accounts"])
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, not_, or_, select, text
 
-from shoal.messages.decisions import Decision
-from shoal.messages.lone_emoji import is_lone_emoji
+from shoal.messages.decisions import Decision, is_lone_emoji
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.storage.chat_tables import ASKED, chat_seen, chat_work, chats, takeovers
 from shoal.storage.schema import messages, outbox

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, case, func, insert, select
+from sqlalchemy import Connection, Row, Select, case, func, insert, select, text
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.errors import Conflict, NotFound
 from shoal.messages.chat_status import MOST_UNREAD, NO_ASSIGNEE, WorkStatus, of_chat, status
-from shoal.storage.chat_tables import chat_events, chat_seen, chat_work, chats
+from shoal.storage.chat_tables import SNOOZED, chat_events, chat_seen, chat_work, chats
 from shoal.storage.database import Database
 from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import users
@@ -249,3 +251,45 @@ def _see(connection: Connection, account_id: str, chat_id: str, user_id: int, se
     row = insert_or(connection, chat_seen).values(user_id=user_id, account_id=account_id, chat_id=chat_id, heard=seen)
     later = case((row.excluded.heard > chat_seen.c.heard, row.excluded.heard), else_=chat_seen.c.heard)
     connection.execute(row.on_conflict_do_update(index_elements=list(chat_seen.primary_key), set_={"heard": later}))
+
+
+LOOK_SECONDS: Final = 30.0
+"""How often it is asked which ended: one look-up in an index that holds only snoozed chats."""
+
+
+class SnoozeEnds:
+    """Looks for what ended since the last look; what ended while no server ran is not reported."""
+
+    def __init__(
+        self,
+        database: Database,
+        publish: Publish,
+        *,
+        now_ms: Callable[[], int] = now_ms,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._database = database
+        self._publish = publish
+        self._now_ms = now_ms
+        self._look_seconds = look_seconds
+
+    async def run(self) -> None:
+        """Tell of ended snoozes until this is cancelled."""
+        published_ms = self._now_ms()
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            published_ms = await self.publish_ended(published_ms)
+
+    async def publish_ended(self, after_ms: int) -> int:
+        """Report the snoozes that ended after that time. Return up to when all are reported."""
+        now = self._now_ms()
+        for work, until_ms in await self._database.read(partial(_ended, after_ms=after_ms, now=now)):
+            self._publish(work_event(work, "snooze_ended", "", until_ms))
+        return max(now, after_ms)
+
+
+def _ended(connection: Connection, *, after_ms: int, now: int) -> list[tuple[Work, int]]:
+    """Return the chats that were put off until a time since then, unless the buyer has written before it."""
+    until = chat_work.c.until_ms
+    query = works(now).where(text(SNOOZED), until > after_ms, until <= now, chat_work.c.heard >= chats.c.heard)
+    return [(work_of(row), row.until_ms) for row in connection.execute(query.order_by(until))]

@@ -16,13 +16,13 @@ from shoal.clock import now_ms, steady_ms
 from shoal.concurrency.small_event import SmallEvent
 from shoal.config import Settings
 from shoal.messages.bursts import Burst, Place, asked_of
-from shoal.messages.chosen_reply import reply_of
 from shoal.messages.decisions import Decision
 from shoal.messages.handoff import handed_off
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.model_source import ModelSource, Superseded
 from shoal.messages.model_turns import Ending, ModelTurns, is_left_to_model, settled_choice
 from shoal.messages.outbox_rows import SendOutcome
+from shoal.messages.outgoing import reply_of
 from shoal.messages.replies import AnswerSource, Choice, choose
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
 from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, exists, func, literal, not_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, literal, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
-from shoal.messages.lone_emoji import is_lone_emoji
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, chat_subject, open_incidents
@@ -265,3 +264,16 @@ async def forget_once_replies(database: Database, account_id: str) -> int:
     """Let every chat of the account get the once-only reply again. Return how many chats had it."""
     statement = delete(once_replies).where(once_replies.c.account_id == account_id)
     return await database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+_TEXTS: Final = ("1", "text")
+"""The kinds of a message that has words of its own; those of a picture are the site's, such as `[图片]`."""
+_SYMBOLS: Final = r"\s\u200d\ufe0f\u2600-\u2752\u2756-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_EMOJIS: Final = rf"\A(?:\[[^\[\]\s]{{1,8}}\]|[{_SYMBOLS}])+\Z"
+"""The site's own, such as `[旺柴]`, and those of Unicode but the marks of a question (U+2753 to U+2755). Both databases
+read it alike."""
+
+
+def is_lone_emoji() -> ColumnElement[bool]:
+    """Select whether a row of ``messages`` has emojis and nothing else."""
+    return and_(messages.c.content_type.in_(_TEXTS), messages.c.text.regexp_match(_EMOJIS))

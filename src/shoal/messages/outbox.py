@@ -11,9 +11,9 @@ from sqlalchemy import Connection, and_, or_, select, text, update
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.errors import NotApplied
+from shoal.measures import Histogram, Tally
 from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
 from shoal.messages.echoes import ECHOED, OwnMessage, known_echo, unclaimed_echo
-from shoal.messages.message_counts import MessageCounts
 from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of, sent_by
 from shoal.messages.sealed_texts import NoSealedTexts, SealedTexts
 from shoal.storage.among import among
@@ -21,6 +21,19 @@ from shoal.storage.database import Database
 from shoal.storage.database_errors import UNIQUE_VIOLATIONS
 from shoal.storage.schema import OUTBOX_OPEN, once_replies, outbox
 from shoal.storage.upserts import insert_or
+
+
+class MessageCounts:
+    """The counts of all accounts."""
+
+    def __init__(self) -> None:
+        self.decided = Tally()
+        """How many messages got which decision. One that was put off is decided again."""
+        self.sent = Tally()
+        """How often a sending came to which outcome. One that was uncertain may still turn out to be sent."""
+        self.reply_seconds = Histogram(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+        """From the moment an automatic reply was due until the site accepted its last part."""
+
 
 Guard = Callable[[Connection], Decision | None]
 """Checks, in the transaction that would start a send, what holds it back; ``None``: nothing."""

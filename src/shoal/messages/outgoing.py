@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 
 from shoal.errors import ShoalError
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
+from shoal.messages.replies import AnswerSource, Choice
 from shoal.rules.rule import Part
 from shoal.xianyu.socket_errors import GateClosed
 
@@ -127,3 +129,25 @@ def switched_off(failure: ShoalError) -> Decision | None:
         return None
     is_named = failure.code in {Decision.REPLIES_OFF.value, Decision.HUMAN_ANSWERED.value}
     return Decision(failure.code) if is_named else Decision.DISABLED
+
+
+_DECISIONS: Final[Mapping[AnswerSource | None, Decision]] = {
+    AnswerSource.HANDOFF: Decision.HANDED_OFF,
+}
+"""The decision about a message that gets such an answer, and still waits for its owner."""
+
+
+def reply_of(choice: Choice, ids: Sequence[str], *, once: bool = False, asked_at_ms: int = 0) -> Reply:
+    """Return the reply to these messages. ``once``: the chat gets it only once."""
+    return Reply(
+        chat_id=choice.asked.chat_id,
+        buyer_id=choice.asked.buyer_id,
+        parts=choice.answer.parts if choice.answer else (),
+        answers=ids,
+        rule_id=choice.rule_id,
+        once=once,
+        decision=choice.waits
+        if choice.source is AnswerSource.AWAY_REPLY
+        else _DECISIONS.get(choice.source, Decision.ANSWERED),
+        asked_at_ms=asked_at_ms,
+    )

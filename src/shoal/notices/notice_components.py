@@ -26,8 +26,7 @@ from shoal.notices.disk_watch import DiskWatch
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.page_alerts import PageAlertStore
-from shoal.notices.push_key import PushKey
-from shoal.notices.push_sender import PushSender
+from shoal.notices.push_sender import PushKey, PushSender
 from shoal.notices.server_watch import ServerWatch
 from shoal.notices.service_sender import ServiceSender
 from shoal.notices.store_alarm import StoreAlarm

@@ -18,15 +18,16 @@ import structlog
 from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.measures import Tally
-from shoal.notices.buyer_words import may_quote, words_of_buyer
 from shoal.notices.day_summary import due_summaries, make_summaries
 from shoal.notices.incident_texts import message_of
 from shoal.notices.notice_rows import (
     Claim,
     claim,
+    may_quote,
     release_unsent,
     settle,
     settle_interrupted,
+    words_of_buyer,
     work_of_channels,
 )
 from shoal.notices.planner import AT_ONCE, is_anything_due, plan_due

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, inse
 
 from shoal.accounts.observed_state import storable
 from shoal.auth.users import Role
+from shoal.messages.message_log import Direction
 from shoal.notices.audience import quiet_of, users_concerned
 from shoal.notices.plans import (
     DIGESTS_COUNT_MS,
@@ -30,7 +31,7 @@ from shoal.storage.history_tables import observed
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 from shoal.storage.incident_rows import KNOWN
 from shoal.storage.notice_tables import TO_SEND, channels, incidents, notices
-from shoal.storage.schema import accounts
+from shoal.storage.schema import accounts, messages
 from shoal.storage.user_tables import users
 
 LONGEST_ERROR: Final = 300
@@ -349,3 +350,31 @@ def _after(one: Claim, sent: Sent, now_ms: int) -> tuple[NoticeState, int | None
     if again is None:
         return NoticeState.GIVEN_UP if sent.outcome is Outcome.FAILED else NoticeState.UNCERTAIN, None
     return NoticeState.WAITING if sent.outcome is Outcome.UNCERTAIN else NoticeState.FAILED, again
+
+
+LONGEST: Final = 200
+"""How many characters of a buyer's message are quoted."""
+
+
+def may_quote(parts: Sequence[NoticePart]) -> bool:
+    """Return whether a notice reports one buyer who waits, and nothing else."""
+    return len(parts) == 1 and parts[0].kind is IncidentKind.BUYER_WAITS and parts[0].phase is Phase.BEGIN
+
+
+def words_of_buyer(connection: Connection, channel_id: int, part: NoticePart) -> str:
+    """Return the newest text that the buyer wrote; empty when the channel does not quote buyers."""
+    query = (
+        select(messages.c.text)
+        .join(channels, channels.c.id == channel_id)
+        .where(
+            channels.c.buyer_words,
+            messages.c.account_id == part.account_id,
+            messages.c.chat_id == str(part.facts.get("chat_id", "")),
+            messages.c.direction == Direction.IN.value,
+            messages.c.content_type == "text",
+        )
+        .order_by(messages.c.created_at_ms.desc(), messages.c.id.desc())
+        .limit(1)
+    )
+    words = " ".join((connection.scalar(query) or "").split())
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"

@@ -17,10 +17,12 @@ from yarl import URL
 
 from shoal.clock import now_ms
 from shoal.network.outbound import GuardedConnector, Outbound
-from shoal.notices.push_key import PushKey
 from shoal.notices.push_subscription import is_push_service, packed
 from shoal.notices.service_answers import MOST_ANSWER, Answers, shown
 from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
+from shoal.storage.database import Database
+from shoal.storage.db_manager import PUSH_SECRET, own_secret
+from shoal.storage.vault import Vault
 from shoal.xianyu.site_session import open_session
 
 CONNECT_SECONDS: Final = 8.0
@@ -140,3 +142,42 @@ def contact_of(site: str) -> str:
     """
     host = urlsplit(site).hostname or ""
     return f"https://{host if _DOMAIN.fullmatch(host) else 'localhost'}"
+
+
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The number of points of the curve P-256: a private key is smaller."""
+
+
+class PushKey:
+    """Makes the key of the server's own secret when it is first needed. It stays as long as the database."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+        self._turn = asyncio.Lock()
+        self._private: ec.EllipticCurvePrivateKey | None = None
+
+    async def private(self) -> ec.EllipticCurvePrivateKey:
+        """Return the private key. Raises ``StoreError`` when it can be neither read nor stored."""
+        async with self._turn:
+            if self._private is None:
+                secret = await own_secret(self._database, self._vault, PUSH_SECRET)
+                self._private = private_key_of(secret)
+            return self._private
+
+    async def public(self) -> str:
+        """Return the public key as browsers take it: the point in base64url. Raises as ``private``."""
+        return packed(point_of(await self.private()))
+
+
+def private_key_of(secret: bytes) -> ec.EllipticCurvePrivateKey:
+    """Return the private key that 32 random bytes make."""
+    return ec.derive_private_key(int.from_bytes(secret) % (_ORDER - 1) + 1, ec.SECP256R1())
+
+
+def point_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return the public point of a key: 65 bytes."""
+    # It loads the code for keys of SSH.
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    return private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

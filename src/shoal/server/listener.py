@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,7 +33,6 @@ from shoal.network.connections import STATE_KEY, Connection, Connections, Limits
 from shoal.server.acceptor import Acceptor
 from shoal.server.bound_socket import bind, unusable
 from shoal.server.malloc_tuning import apart_while_starting, keep_large_blocks_apart
-from shoal.server.open_files import allow_many_open_files
 from shoal.server.request_head_limit import RequestHeadLimit
 from shoal.server.service_manager import ServiceManager
 from shoal.server.tls import Certificate
@@ -319,3 +320,22 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ends()
         await super().shutdown(sockets)
+
+
+_MACOS_MOST = 10_240
+"""``OPEN_MAX`` of macOS, which refuses more although it reports an infinite hard limit."""
+
+
+def allow_many_open_files() -> int:
+    """Raise this process's own limit as far as the system allows without privileges. Return the new limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (hard, _MACOS_MOST):
+        if _counted(wanted) > _counted(soft):
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                return _counted(wanted)
+    return _counted(soft)
+
+
+def _counted(limit: int) -> int:
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit

@@ -52,7 +52,7 @@ from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY, UNITS_FILE, own_file
 from shoal.storage.sync_cursors import SyncCursors
-from shoal.streams.followed_writes import follow_writes
+from shoal.streams.published_ids import follow_writes
 from shoal.xianyu.items_on_sale import ListedItem
 from shoal.xianyu.site_session import open_site_session
 

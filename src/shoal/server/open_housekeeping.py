@@ -20,8 +20,8 @@ from shoal.cluster.turns import Turn
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.maintenance.backup.schedule import BackupSchedule
+from shoal.messages.chat_work import SnoozeEnds
 from shoal.messages.rule_hits import RuleHits
-from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.machine_incidents import close_of_gone_servers

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 import msgspec
+import structlog
 
 from shoal import __version__
 from shoal.auth.audit_entries import AuditEvent
@@ -22,9 +24,8 @@ from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease, older_servers
 from shoal.cluster.short_writes import ShortWrites
 from shoal.config import Settings
-from shoal.errors import ConfigError
+from shoal.errors import ConfigError, StoreError
 from shoal.server.closing import Closing
-from shoal.server.lost_commits import LostCommits
 from shoal.storage.data_directory import KEY_FILE, LOCK_FILE, is_worker
 from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
@@ -181,3 +182,30 @@ def site_of(settings: Settings) -> str:
     """Return what the data is bound to: every address that receives cookies."""
     urls = (settings.site_ws_url, settings.site_mtop_url, settings.site_passport_url, settings.site_upload_url)
     return " ".join(urls)
+
+
+log = structlog.get_logger("shoal.server")
+
+_LOST: Final = (
+    "PostgreSQL does not have the last changes of this server any more: a standby without them was promoted, or an "
+    "earlier copy restored. This server ends, so that it shows and does nothing that is not stored. Start it again (a "
+    "service manager does): it reads everything again. With a synchronous standby no change is lost"
+)
+
+
+class LostCommits:
+    """``failed`` never ends while all is well, and fails when the server must end. Made on the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        self.failed.add_done_callback(lambda failed: failed.cancelled() or failed.exception())
+
+    def commits_lost(self) -> None:
+        """Let the server end, since commits are lost. May be called on any thread, and again."""
+        self._loop.call_soon_threadsafe(self._fail)
+
+    def _fail(self) -> None:
+        if not self.failed.done():
+            log.critical("commits are lost: this server ends")
+            self.failed.set_exception(StoreError(_LOST, code="commits_lost"))

@@ -15,9 +15,8 @@ from shoal.auth.invitations import Invitations
 from shoal.auth.login import Login
 from shoal.auth.login_throttle import LoginThrottle
 from shoal.auth.passwords import Passwords
-from shoal.auth.rate_limits import RateLimits
+from shoal.auth.rate_limits import RateLimits, SharedRateLimits
 from shoal.auth.sessions import Sessions
-from shoal.auth.shared_rate_limits import SharedRateLimits
 from shoal.auth.shared_throttle import SharedLoginThrottle
 from shoal.auth.totp import Totp
 from shoal.auth.user_replica import ReplicaTimes, UserReplica

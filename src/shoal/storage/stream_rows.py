@@ -15,9 +15,8 @@ from sqlalchemy import Connection, delete, func, select, text
 
 from shoal.accounts.account import Account
 from shoal.accounts.journal import JournalEntry
-from shoal.accounts.journal_stream import StreamPage, StreamPlace
+from shoal.accounts.journal_stream import SeenIds, StreamPage, StreamPlace
 from shoal.accounts.positions import Position
-from shoal.accounts.settled_ids import SeenIds
 from shoal.errors import StoreError
 from shoal.storage.account_rows import AccountRows
 from shoal.storage.among import among

@@ -126,4 +126,4 @@ invitations = Table(
     Column("shops", Text, nullable=True),
     Index("ix_invitations_expires_at_ms", "expires_at_ms"),
 )
-"""``shops``: the accounts that are shared with the new user, as JSON (``auth/invited_shops.py``)."""
+"""``shops``: the accounts that are shared with the new user, as JSON (``auth/invitations.py``)."""

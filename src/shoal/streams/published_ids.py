@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, Protocol
 
 import structlog
 
 from shoal.accounts.events import EventBus
 from shoal.accounts.follower import Follower
-from shoal.accounts.positions import Position
+from shoal.accounts.positions import Position, Stream
+from shoal.accounts.published import PublishedAccounts
 from shoal.errors import ShoalError
+from shoal.storage.database import Database
+from shoal.streams.stored_events import newest
 
 log = structlog.get_logger("shoal.stream")
 
@@ -108,3 +111,16 @@ class PublishedIds:
         if positions is not None:
             lowest = [min(last or 0 for last in those) for those in zip(self._decided, *positions, strict=True)]
             self._bus.note_published(Position._make(lowest))
+
+
+async def follow_writes(database: Database, published: PublishedAccounts) -> None:
+    """Let the bus of events follow the database, before anything is written. Raises ``StoreError``."""
+    bus = published.events
+
+    def reached(rows: Mapping[Stream, int]) -> None:
+        for stream, row_id in rows.items():
+            bus.reached(stream, row_id)
+
+    bus.position = await database.read(newest)
+    database.touched.events = reached
+    database.touched.incidents = published.publish_incident

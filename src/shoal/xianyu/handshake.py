@@ -9,8 +9,7 @@ import aiohttp
 from shoal.errors import TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.mtop_reply import stop_in
-from shoal.xianyu.proxied_session import ProxyFailed
-from shoal.xianyu.site_session import Redirected, code_of_failure
+from shoal.xianyu.site_session import ProxyFailed, Redirected, code_of_failure
 
 CLOSE_LIMIT_SECONDS = 2.0
 """How long the closing handshake may take."""

@@ -23,10 +23,9 @@ from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.item_page import ItemPage, read_item_page
 from shoal.xianyu.mtop_reply import Meaning, Verdict, judge, risk_in_page, stop_in
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
-from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, without_secrets
-from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
+from shoal.xianyu.site_session import ProxyFailed, code_of_failure, require_no_cookie_jar
 from shoal.xianyu.site_time import SiteTime
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object

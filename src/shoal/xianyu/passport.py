@@ -15,8 +15,8 @@ from shoal.xianyu.cookie_jar import PASSPORT, cookies_set_by
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import require_good, risk_in_page, stop_in
-from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
+from shoal.xianyu.site_session import ProxyFailed
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 _LONG_LOGIN: Final = {"ltl": "true"}

@@ -12,19 +12,6 @@ from shoal.xianyu.proxy import parse_proxy
 from shoal.xianyu.site_session import open_session
 
 
-class ProxyFailed(aiohttp.ClientConnectionError):
-    """No connection to the site was made, so nothing was sent to it.
-
-    ``code`` is the reason: ``proxy_unreachable`` (the proxy does not answer), ``proxy_refused`` (it does not let us
-    through), ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (the server behind it is not the
-    site), ``proxy_not_allowed`` (the proxy is inside this machine or its networks).
-    """
-
-    def __init__(self, code: str, why: str) -> None:
-        super().__init__(why)
-        self.code = code
-
-
 @asynccontextmanager
 async def session_through(
     url: str, direct: aiohttp.ClientSession, *, connect_timeout_seconds: float, outbound: Outbound

@@ -12,8 +12,8 @@ import python_socks
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
 from shoal.network.outbound import Outbound, TargetRefused
-from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.proxy import Proxy
+from shoal.xianyu.site_session import ProxyFailed
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler

@@ -13,9 +13,8 @@ from shoal.xianyu.browser import SITE, Browser
 from shoal.xianyu.cookie_jar import GATEWAY, PAGES, PASSPORT, add, cookies_set_by, pairs_for
 from shoal.xianyu.cookie_string import SITE_DOMAIN, format_cookie
 from shoal.xianyu.mtop_reply import require_good, stop_in
-from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
-from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.site_session import ProxyFailed, require_no_cookie_jar
 from shoal.xianyu.site_time import SiteTime
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 

@@ -6,9 +6,9 @@ import aiohttp
 
 from shoal.errors import TemporaryFailure
 from shoal.xianyu.browser import SITE, Browser
-from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
 from shoal.xianyu.site_pages import SitePages
+from shoal.xianyu.site_session import ProxyFailed
 from shoal.xianyu.uploads import PICTURE_DOMAINS
 
 

@@ -27,6 +27,19 @@ class Redirected(aiohttp.ClientError):
         self.location = location
 
 
+class ProxyFailed(aiohttp.ClientConnectionError):
+    """No connection to the site was made, so nothing was sent to it.
+
+    ``code`` is the reason: ``proxy_unreachable`` (the proxy does not answer), ``proxy_refused`` (it does not let us
+    through), ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (the server behind it is not the
+    site), ``proxy_not_allowed`` (the proxy is inside this machine or its networks).
+    """
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
 def code_of_failure(failure: Exception) -> str:
     """Return the reason why no connection was made."""
     return SITE_UNTRUSTED if isinstance(failure, aiohttp.ClientSSLError) else UNREACHABLE

@@ -14,8 +14,8 @@ from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_jar import UPLOADS, cookies_set_by
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import require_good, risk_in_page, stop_in
-from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, without_secrets
+from shoal.xianyu.site_session import ProxyFailed
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 _PATH = "/api/upload.api"

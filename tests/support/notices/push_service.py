@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
 from shoal.notices import push_subscription
-from shoal.notices.push_key import point_of
+from shoal.notices.push_sender import point_of
 from shoal.notices.push_subscription import packed
 from support.notices.notice_services import certificate_for
 

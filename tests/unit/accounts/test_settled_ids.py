@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
+from shoal.accounts.journal_stream import SeenIds, SettledIds
 from shoal.accounts.positions import Position
-from shoal.accounts.settled_ids import SeenIds, SettledIds
 
 
 class World:

@@ -13,8 +13,7 @@ from structlog.testing import capture_logs
 from shoal.accounts import state_history
 from shoal.accounts.account import AccountState, Observation, StateMove, StopReason
 from shoal.accounts.account_task import Link
-from shoal.accounts.state_history import StateHistory
-from shoal.accounts.uptime import intervals, uptime
+from shoal.accounts.state_history import StateHistory, intervals, uptime
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, CommitUnknown, NotApplied
 from shoal.storage.database import Database

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.accounts.account import AccountState, StateMove, StopReason
-from shoal.accounts.uptime import intervals, uptime
+from shoal.accounts.state_history import intervals, uptime
 
 S = AccountState
 

@@ -13,7 +13,7 @@ import pytest
 
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import CardKind, Fate, OldShop, Source
-from shoal.maintenance.moving.ydisks_secrets import OldSecrets, StillSealed
+from shoal.maintenance.moving.ydisks_form import OldSecrets, StillSealed
 from support.moving.sealed_there import KEY, sealed
 
 COOKIE = "unb=2200000000001; cookie2=abc"

@@ -12,8 +12,8 @@ import pytest
 from shoal.config import load_settings
 from shoal.errors import ConfigError
 from shoal.network.outbound import GuardedConnector, Outbound, TargetRefused, look_up
-from shoal.xianyu.proxied_session import ProxyFailed, session_through
-from shoal.xianyu.site_session import Redirected, open_session, open_site_session
+from shoal.xianyu.proxied_session import session_through
+from shoal.xianyu.site_session import ProxyFailed, Redirected, open_session, open_site_session
 from support.network.judged_addresses import INSIDE, OUTSIDE
 from support.network.proxies import SITE, Kind, small_proxy, tripwire
 

@@ -16,8 +16,7 @@ from py_vapid import Vapid02
 
 from shoal.errors import InvalidInput
 from shoal.network.outbound import Outbound
-from shoal.notices.push_key import point_of, private_key_of
-from shoal.notices.push_sender import MOST_PAYLOAD, PushSender, contact_of, payload_of
+from shoal.notices.push_sender import MOST_PAYLOAD, PushSender, contact_of, payload_of, point_of, private_key_of
 from shoal.notices.push_subscription import is_push_service, packed
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Level, Message, Outcome

@@ -10,7 +10,7 @@ import resource, socket
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 hard = 4_000 if hard == resource.RLIM_INFINITY else min(hard, 4_000)
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
-from shoal.server.open_files import allow_many_open_files
+from shoal.server.listener import allow_many_open_files
 limit = allow_many_open_files()
 assert limit == hard == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 assert allow_many_open_files() == limit

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shoal.network.outbound import Outbound
-from shoal.xianyu.proxied_session import ProxyFailed, session_through
-from shoal.xianyu.site_session import open_site_session
+from shoal.xianyu.proxied_session import session_through
+from shoal.xianyu.site_session import ProxyFailed, open_site_session
 from support.network.certificates import certificate
 from support.network.proxies import SITE, Kind, small_proxy
 

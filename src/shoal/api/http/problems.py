@@ -12,8 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shoal.api.http.problem import SHAPES, Problem
-from shoal.api.http.problem_table import PROBLEMS
+from shoal.api.http.problem_table import PROBLEMS, SHAPES, Problem
 from shoal.api.http.refusals import note_refusal
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import permission_word

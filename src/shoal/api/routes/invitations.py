@@ -25,8 +25,7 @@ from shoal.api.schemas.user_requests import InvitationBody, InvitedShopBody, Joi
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal
-from shoal.auth.invitations import Invitation
-from shoal.auth.invited_shops import InvitedShop
+from shoal.auth.invitations import Invitation, InvitedShop
 from shoal.auth.login_throttle import Guess
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role, User

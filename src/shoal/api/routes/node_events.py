@@ -18,8 +18,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.server import Server
 from shoal.cluster.call_signing import CallSigner, NotSigned
 from shoal.cluster.node_calls import CALL_HEADER, STREAM_PATH
-from shoal.streams.event_lines import line_of
-from shoal.streams.event_links import BEAT_SECONDS, EVENTS
+from shoal.streams.event_links import BEAT_SECONDS, EVENTS, line_of
 from shoal.streams.published_ids import PublishedIds
 
 routes = Routes(include_in_schema=False)

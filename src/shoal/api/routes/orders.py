@@ -28,9 +28,8 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
-from shoal.api.routes.order_delivery import delivery_of, send_once_more
+from shoal.api.routes.order_delivery import delivery_of, obstacles_now, send_once_more
 from shoal.api.routes.order_filters import Sought
-from shoal.api.routes.order_obstacles import obstacles_now
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,

@@ -9,7 +9,7 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.accounts.account import AccountState
-from shoal.accounts.uptime import Interval, intervals, uptime
+from shoal.accounts.state_history import Interval, intervals, uptime
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes

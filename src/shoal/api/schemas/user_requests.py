@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from shoal.api.schemas.request_texts import MAX_BATCH, Secret, Text, body_example
 from shoal.auth.api_tokens import DEFAULT_DAYS, LONGEST_DAYS
-from shoal.auth.invited_shops import MOST_INVITED_SHOPS
+from shoal.auth.invitations import MOST_INVITED_SHOPS
 
 
 class LoginBody(BaseModel):

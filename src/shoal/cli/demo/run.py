@@ -20,7 +20,6 @@ from shoal.cli.api_client import ApiClient
 from shoal.cli.board import AccountBoard
 from shoal.cli.demo.child_process import ChildDied, ChildProcess
 from shoal.cli.demo.directory import demo_directory
-from shoal.cli.demo.notices import add_notices
 from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import CODES_TITLE, DemoShop, OpenedShop, add_shops
 from shoal.cli.words import words
@@ -235,3 +234,18 @@ def _own_settings() -> dict[str, str]:
 
 def _progress(sentence: str) -> None:
     typer.echo(sentence, err=True)
+
+
+CHANNEL: Final = "演示群"
+SOLD_OUT: Final = "体验卡"
+
+
+async def add_notices(client: ApiClient, sandbox: str) -> None:
+    """Add the channel first, so that it is notified of the incident."""
+    channel: dict[str, Any] = {"name": CHANNEL, "service": "webhook", "fields": {"url": f"{sandbox}/hook/demo"}}
+    await client.ask("POST /channels", body=channel)
+    goods = str((await client.ask("POST /goods", body={"name": SOLD_OUT, "kind": "stock"}))["id"])
+    await client.ask("POST /goods/{goods_id}/units", goods_id=goods, body={"lines": ["TIYAN-0001"]})
+    (unit,) = (await client.ask("GET /goods/{goods_id}/units", goods_id=goods))["items"]
+    path = {"goods_id": goods, "unit_id": str(unit["id"])}
+    await client.ask("POST /goods/{goods_id}/units/{unit_id}/void", body={"reason": "已过期"}, query=None, **path)

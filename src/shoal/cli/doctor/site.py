@@ -17,8 +17,9 @@ from shoal.cli.doctor.machine import clock_is_kept
 from shoal.cli.words import words
 from shoal.config import Settings
 from shoal.network.outbound import Outbound
-from shoal.xianyu.proxied_session import ProxyFailed, session_through
+from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.proxy import shown_proxy
+from shoal.xianyu.site_session import ProxyFailed
 
 _SECONDS = 15.0
 _AT_ONCE = 8

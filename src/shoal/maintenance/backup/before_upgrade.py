@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, MetaData, Table, create_engine, select, text
+from sqlalchemy.pool import StaticPool
 
 from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, store_of
 from shoal.maintenance.backup.making import ENDING, PARTIAL, created, keys_of, opened, sync_directory
-from shoal.maintenance.backup.older_schema import has_sealed_values, tables_of
 from shoal.maintenance.backup.records import RecordWriter, read_records
 from shoal.maintenance.backup.server_key import lock_with_server_key
 from shoal.maintenance.backup.snapshot import Snapshot, heads, open_reader
 from shoal.storage.data_directory import KEY_FILE
 from shoal.storage.database_errors import as_store_error
+from shoal.storage.migrations.steps import build_schema
 from shoal.storage.vault import Vault
 
 _BEGINS: Final = "shoal.before-"
@@ -105,3 +106,30 @@ def _reading(data_dir: Path, url: str) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def tables_of(revision: str) -> Sequence[Table]:
+    """Return the tables of a revision, parents first, with the columns that both databases have.
+
+    They are those of an SQLite database in memory, built by the same steps: what else the database at hand has is not
+    Shoal's. Raises ``ConfigError`` for a revision of a newer program.
+    """
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    try:
+        with engine.begin() as connection:
+            build_schema(connection, revision)
+            found = MetaData()
+            found.reflect(connection)
+    finally:
+        engine.dispose()
+    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+
+
+def has_sealed_values(connection: Connection, tables: Iterable[Table]) -> bool:
+    """Return whether a table has an encrypted value: its column is named ``sealed`` or ``…_sealed``."""
+    return any(
+        connection.scalar(select(column).where(column.is_not(None)).limit(1)) is not None
+        for table in tables
+        for column in table.columns
+        if column.name == "sealed" or column.name.endswith("_sealed")
+    )

@@ -29,12 +29,11 @@ from shoal.maintenance.backup.disk_room import reporting_disk_errors
 from shoal.maintenance.backup.envelope import SealedFile
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.making import Secret, keys_of, load_file, opened, sync_directory, writer_of
-from shoal.maintenance.backup.new_life import Earlier, NewLife, begin_new_life
+from shoal.maintenance.backup.new_life import Earlier, NewLife, begin_new_life, unused_codes
 from shoal.maintenance.backup.picture_files import take_in
 from shoal.maintenance.backup.place import Place, postgresql_engine
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.snapshot import counted, heads
-from shoal.maintenance.backup.used_codes import unused_codes
 from shoal.storage.data_directory import (
     DATABASE_FILE,
     KEY_FILE,

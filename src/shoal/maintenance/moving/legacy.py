@@ -10,7 +10,6 @@ from typing import Any, Final, Literal, TypeVar
 
 from shoal.clock import now_ms
 from shoal.maintenance.moving.contract import contract_of
-from shoal.maintenance.moving.old_proxy import proxy_of
 from shoal.maintenance.moving.old_shop import (
     CardKind,
     Fate,
@@ -29,7 +28,7 @@ from shoal.maintenance.moving.old_shop import (
     OldUser,
     Source,
 )
-from shoal.maintenance.moving.tables import OldRow, OldTables
+from shoal.maintenance.moving.tables import OldRow, OldTables, proxy_of
 
 CONTRACT: Final = contract_of("sqlite")
 TABLES: Final = tuple(CONTRACT.tables)

@@ -14,9 +14,8 @@ from typing import Any, Final
 from shoal.maintenance.moving.contract import contract_of
 from shoal.maintenance.moving.legacy import AI_SETTINGS
 from shoal.maintenance.moving.mysql_cards import CardRules
-from shoal.maintenance.moving.old_proxy import proxy_of
 from shoal.maintenance.moving.old_shop import Fate, Oddity
-from shoal.maintenance.moving.tables import OldRow, OldTables
+from shoal.maintenance.moving.tables import OldRow, OldTables, proxy_of
 
 CONTRACT: Final = contract_of("mysql")
 Values = Mapping[str, Any]

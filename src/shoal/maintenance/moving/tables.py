@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -136,3 +137,18 @@ def _is_broken(value: object) -> bool:
     """Whether a value had bytes that are no UTF-8: its reader has put a mark in their place."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     return isinstance(text, str) and _REPLACED in text
+
+
+_NONE: Final = frozenset({"", "none"})
+
+
+def proxy_of(row: OldRow) -> str:
+    """Return the address of the proxy; empty when the account had none that was used. It may be one that cannot be used
+    here: then it says so when it is planned."""
+    kind, host = row.stripped("proxy_type").lower(), row.stripped("proxy_host")
+    if kind in _NONE or not host:
+        return ""
+    user, password = (quote(row.text(name), safe="") for name in ("proxy_user", "proxy_pass"))
+    place = f"[{host}]" if ":" in host else host
+    credentials = f"{user}:{password}@" if user and password else ""
+    return f"{kind}://{credentials}{place}:{row.stripped('proxy_port')}"
