@@ -14,8 +14,8 @@ FROM python:${PYTHON}-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore SOURCE_DATE_EPOCH=1767225600
 WORKDIR /source
 COPY requirements/build.txt requirements/run.txt requirements/
-RUN python -m venv /opt/build && /opt/build/bin/pip install --quiet --require-hashes -r requirements/build.txt \
-    && python -m venv /opt/shoal && /opt/shoal/bin/pip install --quiet --no-compile --require-hashes -r requirements/run.txt
+RUN python -m venv /opt/build && /opt/build/bin/pip install --quiet --require-hashes --no-deps -r requirements/build.txt \
+    && python -m venv /opt/shoal && /opt/shoal/bin/pip install --quiet --no-compile --require-hashes --no-deps -r requirements/run.txt
 COPY . .
 COPY --from=console /source/src/shoal/console/static src/shoal/console/static
 RUN /opt/build/bin/python scripts/build_docs.py \

@@ -258,7 +258,7 @@ audit: $(AUDIT)
 $(AUDIT): requirements/audit.txt
 	@echo "Installing into .venv-audit ..." >&2
 	@$(PYTHON) -m venv --clear .venv-audit
-	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/audit.txt
 	@touch $(AUDIT)
 
 # The manifests of Kubernetes against its own schemas, of an old and of a new version.
@@ -269,7 +269,7 @@ manifests: $(MANIFESTS)
 $(MANIFESTS): requirements/manifests.txt
 	@echo "Installing into .venv-manifests ..." >&2
 	@$(PYTHON) -m venv --clear .venv-manifests
-	@.venv-manifests/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/manifests.txt
+	@.venv-manifests/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/manifests.txt
 	@touch $(MANIFESTS)
 
 pins:
@@ -289,8 +289,9 @@ $(READY):
 	@test -n "$(PYTHON)" || { echo "Shoal needs Python 3.11, 3.12 or 3.13 with venv and pip." >&2; exit 1; }
 	@echo "Installing into $(VENV) ..." >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check --disable-pip-version-check >&2
 	@touch $(READY)
 endif
 

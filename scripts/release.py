@@ -97,7 +97,7 @@ def _clean_environment(target: Path, wheel: Path) -> Path:
     _log("installing into a clean environment")
     _run(sys.executable, "-m", "venv", str(target))
     pip = (str(target / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check")
-    _run(*pip, "install", "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt"))
+    _run(*pip, "install", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / "run.txt"))
     _run(*pip, "install", "--no-deps", "--no-index", str(wheel))
     _run(*pip, "check")
     return target / "bin" / "python"
