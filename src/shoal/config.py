@@ -148,8 +148,8 @@ class Settings(BaseSettings):
     """Most requests per second for connection tokens, all shops together. The site answers too many of them with a
     verification; raise it with care."""
     order_calls_per_second: float = Field(2.0, gt=0, le=100)
-    """Most requests per second about the orders of one shop, after the first ten. Lower it when the site asks for a
-    verification after a busy day."""
+    """Most requests per second about the orders of one shop, after the first ten: so many that read, and so many that
+    confirm. Lower it when the site asks for a verification after a busy day."""
     token_renewal_minutes: float = Field(110.0, ge=10, le=1440)
     """Minutes after which a connection token is renewed, even if it is still valid. Lower it when the site ends
     connections before that."""

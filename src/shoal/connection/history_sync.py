@@ -57,7 +57,7 @@ class HistorySync:
         ``TemporaryFailure`` (``history_refused``) and what ``LiveSocket.request`` raises.
         """
         count = 0
-        for number, head in enumerate(await self._moved(since_ms)):
+        for number, head in enumerate(reversed(await self._moved(since_ms))):  # who waits longest comes first
             if number >= QUICK_CHATS:
                 await asyncio.sleep(PAUSE_SECONDS)
             events = await self._events_in(head.chat_id, since_ms)

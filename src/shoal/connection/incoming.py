@@ -15,7 +15,6 @@ from shoal.messages.conversations import Conversations
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.own_messages import OwnMessages
-from shoal.messages.task_drain import TaskDrain
 from shoal.orders.order_store import Order
 from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
@@ -42,10 +41,10 @@ _LEFT_ASIDE = {
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Stored events: the new messages (by message id), and the orders that may be served."""
+    """Stored events: the new messages (by message id), and the orders that may be served, with the time of each."""
 
     new: Sequence[IncomingMessage]
-    paid: Sequence[Order]
+    paid: Sequence[tuple[Order, int]]
 
 
 class Incoming:
@@ -58,7 +57,6 @@ class Incoming:
         order_updates: OrderUpdates,
         conversations: Conversations,
         orders: Orders,
-        work: TaskDrain,
         *,
         own_messages: OwnMessages,
         push_counts: PushCounts,
@@ -79,7 +77,6 @@ class Incoming:
         self._order_news = order_updates
         self._conversations = conversations
         self._orders = orders
-        self._work = work
 
     def hear(self, push: frames.Frame) -> None:
         """Decode a push as its frame is read: what the owner writes holds replies back from then on."""
@@ -144,8 +141,8 @@ class Incoming:
         self._conversations.received(
             [message for message in received.new if message.direction is Direction.IN and not message.handled]
         )
-        for order in received.paid:
-            self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
+        for order, paid_at_ms in received.paid:
+            self._orders.due(order, paid_at_ms)
 
     async def own_action(self, chat_id: str) -> None:
         """Check the own messages of a chat for echoes that were stored and not checked yet."""

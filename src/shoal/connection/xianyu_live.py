@@ -261,7 +261,6 @@ class XianyuLive:
                     OrderUpdates(self._account, deps.order_store, site_clock=site_clock, restored_at_ms=restored),
                     conversations,
                     orders,
-                    work,
                     own_messages=sender.own_messages,
                     push_counts=deps.push_counts,
                     site_clock=site_clock,
@@ -298,7 +297,8 @@ class XianyuLive:
     def _orders(
         self, authorization: _Access, sender: Sender, tasks: asyncio.TaskGroup, work: TaskDrain, clock_set_ms: int
     ) -> tuple[Orders, ShopItems | None]:
-        pace = FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE)
+        per_second = self._settings.order_calls_per_second
+        pace, act_pace = (FairLimiter(per_second, burst=ORDER_CALLS_AT_ONCE) for _ in range(2))
         store, account_id = self._deps.order_store, self._account.id
         items = None
         if self._deps.learns_names:
@@ -308,8 +308,8 @@ class XianyuLive:
             )  # fmt: skip
         orders = Orders(
             self._link, sender, authorization.mtop, store, tasks, work, item_pages=self._deps.spec_pages.pages,
-            account_id=account_id, pace=pace, clock_set_ms=clock_set_ms, supplier_units=self._deps.supplier_units,
-            on_read=None if items is None else items.page_read,
+            account_id=account_id, pace=pace, act_pace=act_pace, clock_set_ms=clock_set_ms,
+            supplier_units=self._deps.supplier_units, on_read=None if items is None else items.page_read,
         )  # fmt: skip
         return orders, items
 

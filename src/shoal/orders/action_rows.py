@@ -46,8 +46,12 @@ class ActionRows:
         found = [order_action_of(row) for row in self.connection.execute(select(order_actions).where(mine)).mappings()]
         return sorted(found, key=lambda order_action: list(Action).index(Action(order_action.action)))
 
-    def seed(self, action: Action, state: ActionState = ActionState.PENDING, detail: str = "") -> None:
+    def seed(
+        self, action: Action, state: ActionState = ActionState.PENDING, detail: str = "", *, since_ms: int = 0
+    ) -> None:
         """Make an action due, unless it was decided before: for this account, or under another id of the account.
+
+        ``since_ms``: when the order was paid, by our clock; 0 means now.
 
         One whose result is unknown under another id is uncertain here too: its owner must know.
         """
@@ -65,7 +69,7 @@ class ActionRows:
             "action": action.value,
             "state": state.value,
             "detail": str(detail),
-            "created_at_ms": self.now_ms,
+            "created_at_ms": since_ms or self.now_ms,
             "settled_at_ms": None if state is ActionState.PENDING else self.now_ms,
         }
         self.connection.execute(insert_new(self.connection, order_actions), [row])

@@ -34,11 +34,18 @@ def due_before(at_ms: int) -> ColumnElement[bool]:
     return and_(order_actions.c.state == ActionState.PENDING.value, _DUE_SINCE_MS.between(0, at_ms))
 
 
-def unfinished(connection: Connection, account_id: str, now_ms: int) -> list[Order]:
-    """Return the orders with an action that is due now, oldest first."""
-    due = exists().where(_OF_ORDER, due_before(now_ms))
-    query = select(orders).where(orders.c.account_id == account_id, MAY_BE_SERVED, due).order_by(orders.c.created_at_ms)
-    return [order_of(row) for row in connection.execute(query).mappings()]
+def unfinished(connection: Connection, account_id: str, now_ms: int) -> list[tuple[str, int]]:
+    """Return the ids of the orders with an action that is due now, and when they were paid; the first payment first."""
+    is_due = exists().where(_OF_ORDER, due_before(now_ms))
+    due = select(orders.c.order_id).where(orders.c.account_id == account_id, MAY_BE_SERVED, is_due)
+    paid_at_ms = func.min(order_actions.c.created_at_ms)
+    query = (
+        select(order_actions.c.order_id, paid_at_ms)
+        .where(order_actions.c.account_id == account_id, order_actions.c.order_id.in_(due))
+        .group_by(order_actions.c.order_id)
+        .order_by(paid_at_ms, order_actions.c.order_id)
+    )
+    return [(order_id, at_ms) for order_id, at_ms in connection.execute(query)]
 
 
 def unsettled(connection: Connection, account_id: str, newer_than_ms: int) -> list[Order]:

@@ -87,6 +87,7 @@ class OrderUpdate:
 
     ``item``: what the site sent of the order's item beside. ``paid`` and ``group_price`` make the first action due
     unless it was due before; ``withheld`` says why it must not be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
+    ``paid_at_ms``: when the order was paid, by our clock, as far as the update says it; otherwise 0.
     ``refund``: the id of the refund that was open when the page was asked for (``refund_store.Refund``): no other one
     ends by the page.
     """
@@ -104,6 +105,7 @@ class OrderUpdate:
     spec_value: str = ""
     parcel: str = ""
     paid: bool = False
+    paid_at_ms: int = 0
     group_price: bool = False
     withheld: str = ""
     message_id: str = ""

@@ -154,7 +154,7 @@ class OrderRow(ActionRows):
         if order_update.withheld in _LEFT_TO_OWNER:
             state = ActionState.FAILED
         if order_update.paid:
-            self.seed(Action.PAID_MESSAGE, state, order_update.withheld)
+            self.seed(Action.PAID_MESSAGE, state, order_update.withheld, since_ms=order_update.paid_at_ms)
             before = (ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN)
             self.move(Action.FREE_SHIPPING, before, ActionState.NOT_NEEDED, Why.PAID_ALREADY)
         elif order_update.group_price and self.order_action(Action.PAID_MESSAGE) is None:

@@ -226,8 +226,8 @@ class OrderStore:
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def unfinished(self, account_id: str) -> list[Order]:
-        """Return the orders with an action that is due now, oldest first."""
+    async def unfinished(self, account_id: str) -> list[tuple[str, int]]:
+        """Return the ids of the orders with an action that is due now, and when they were paid; in that order."""
         now = self._now_ms()
         return await self._database.read(lambda connection: unfinished(connection, account_id, now))
 

@@ -26,9 +26,12 @@ CLOCKS_DIFFER_MS = 5 * 60_000
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """The orders that may be served now, and the cards that say "paid" and name no order that is known."""
+    """The orders that may be served now, and the cards that say "paid" and name no order that is known.
 
-    due: Sequence[Order]
+    Each order has the time by which it is served: that of its payment by our clock, or when it was first seen.
+    """
+
+    due: Sequence[tuple[Order, int]]
     without_order: Sequence[Card]
 
 
@@ -49,16 +52,16 @@ class OrderUpdates:
 
         Raise ``StoreError``.
         """
-        due: dict[str, Order] = {}
+        due: dict[str, tuple[Order, int]] = {}
         without_order: list[Card] = []
         from_chats: list[SeenItem] = []
         for event in events:
             if isinstance(event, OrderMark):
-                due |= {order.order_id: order for order in await self._mark(event)}
+                due |= _by_first_seen(await self._mark(event))
             elif isinstance(event, ChatMessage):
                 if event.speaker is Speaker.CARD and event.message_id in new:  # a card that names no order
                     found = await self._store.refunds.in_chat(self._account.id, event.chat_id)
-                    due |= {order.order_id: order for order in found}
+                    due |= _by_first_seen(found)
             elif isinstance(event, OrderContext):
                 await self._context(event)
             elif isinstance(event, SessionArouse) and event.item_id and event.we_sell:
@@ -69,7 +72,7 @@ class OrderUpdates:
                     update = self._update(event, order_id)
                     received = await self._store.receive(self._account.id, update)
                     if _leads_on(update, received):
-                        due[order_id] = received.order
+                        due[order_id] = (received.order, update.paid_at_ms or received.order.created_at_ms)
                 elif event.has_paid_text:
                     without_order.append(event)
         await self._store.items.note_from_chats(self._account.id, from_chats)
@@ -125,12 +128,20 @@ class OrderUpdates:
             chat_id=card.chat_id,
             parcel=card.parcel.value,
             paid=card.has_paid_text,
+            paid_at_ms=self._paid_at_ms(card),
             group_price=card.has_group_price_text,
             withheld=self._withheld(card),
             message_id=card.message_id,
             site_at_ms=card.created_at_ms or None,
             words=_words_of(card),
         )
+
+    def _paid_at_ms(self, card: Card) -> int:
+        """Return when an order was paid by our clock: a card of its own is sent then, an update of one has no time."""
+        if not card.has_paid_text:
+            return 0
+        is_timed = isinstance(card, TradeCard) and card.created_at_ms
+        return min(self._site_clock.ours(card.created_at_ms), now_ms()) if is_timed else now_ms()
 
     def _withheld(self, card: Card) -> str:
         """Return why an old card must not start automatic service; empty when it may."""
@@ -159,6 +170,10 @@ class OrderUpdates:
         log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)
         is_asked = status != order.status == OrderStatus.REFUNDING
         return [order] if is_asked or order.status == OrderStatus.GROUP_PENDING else []
+
+
+def _by_first_seen(orders: Iterable[Order]) -> dict[str, tuple[Order, int]]:
+    return {order.order_id: (order, order.created_at_ms) for order in orders}
 
 
 def _leads_on(update: OrderUpdate, received: Received) -> bool:

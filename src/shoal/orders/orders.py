@@ -1,4 +1,4 @@
-"""Serves paid orders: first what the buyer gets, and only then the confirmation of the shipment.
+"""Serves paid orders, by time of payment: first what the buyer gets, and only then the confirmation of the shipment.
 
 A group price is completed before both, and the site must have called it ready since. The order's page is checked
 before the first action: it may say that the order is unpaid, and it names the item. Each action is stored before it is
@@ -29,6 +29,7 @@ from shoal.orders.deliveries import Deliveries
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_pages import OnRead, OrderPages, PageRead
+from shoal.orders.order_queue import OrderQueue
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
@@ -50,7 +51,10 @@ PAGE_LAG_SECONDS = 3.0
 
 
 class Orders:
-    """Serves the paid orders of one connection, one at a time."""
+    """Serves the paid orders of one connection.
+
+    The messages of one order are sent before those of the next; pages and confirmations of other orders go on beside.
+    """
 
     def __init__(
         self,
@@ -64,13 +68,15 @@ class Orders:
         item_pages: ItemPages,
         account_id: str,
         pace: FairLimiter,
+        act_pace: FairLimiter,
         clock_set_ms: int = 0,
         supplier_units: SupplierUnits | None = None,
         on_read: OnRead | None = None,
     ) -> None:
         """``tasks`` are those of the connection, ``work`` those that may finish when it ends.
 
-        ``pace`` limits the calls to the site. ``on_read``: see ``OnRead``.
+        ``pace`` limits the calls that read from the site, ``act_pace`` those that change an order there. ``on_read``:
+        see ``OnRead``.
 
         ``clock_set_ms``: how far our clock was set forward since the stored orders were written.
         """
@@ -79,11 +85,13 @@ class Orders:
         self._mtop = mtop
         self._store = order_store
         self._account_id = account_id
-        self._pace = pace
+        self._act_pace = act_pace
         self._pages = OrderPages(link, mtop, order_store, tasks, account_id=account_id, pace=pace, on_read=on_read)
         self._work = work
         self._clock_set_ms = clock_set_ms
+        self._queue = OrderQueue(work, self._serve_queued, account_id=account_id)
         self._turn = asyncio.Lock()
+        """Held while the messages of an order are sent."""
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._not_ready: set[str] = set()
         """The orders whose shipment the site does not confirm before their group price is complete."""
@@ -92,7 +100,7 @@ class Orders:
             order_store.deliveries, tasks, lambda: order_store.look(account_id), account_id=account_id
         )
         self.uncertain_messages = UncertainMessages(order_store, self._due_times.note, account_id=account_id, pace=pace)
-        self.refunds = Refunds(order_store, self._pages, tasks, work, self.serve, account_id=account_id)
+        self.refunds = Refunds(order_store, self._pages, tasks, work, self.due, account_id=account_id)
         self._deliveries = Deliveries(
             link, sender, item_pages, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
             uncertain_messages=self.uncertain_messages,
@@ -115,27 +123,40 @@ class Orders:
 
         Updates that cannot be stored are asked for again later: a full disk must not end the connection.
         """
+        await self._until_stored(self._queue_what_is_due)
+        await self._until_stored(self._note_refunds)
+        await self._queue.idle()  # who has paid comes first
+        await self._until_stored(self._look_back)
+
+    async def _until_stored(self, job: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
-                await self._look_back()
+                await job()
                 break
             except StoreError as error:
                 log.warning("orders not looked at", account=self._account_id, why=error.code, wait_seconds=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+    async def _queue_what_is_due(self) -> None:
+        for order in await self._store.give_up(self._account_id, older_than_ms=self._horizon_ms()):
+            log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
         await self.go_on()
+
+    async def _note_refunds(self) -> None:
         for order in await self._store.refunds.newest(self._account_id):
             self.refunds.note(order)  # it may have ended while there was no connection
 
+    def _horizon_ms(self) -> int:
+        return now_ms() - TAKE_UP_MS - self._clock_set_ms
+
     async def _look_back(self) -> None:
-        horizon = now_ms() - TAKE_UP_MS - self._clock_set_ms
-        for order in await self._store.give_up(self._account_id, older_than_ms=horizon):
-            log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
-        unfinished = await self._store.unfinished(self._account_id)
+        """Read the pages of orders with an unknown result, and of those that were never read."""
+        horizon = self._horizon_ms()
         unsettled = await self._store.unsettled(self._account_id, newer_than_ms=horizon)
         unread = await self._store.unread(self._account_id, newer_than_ms=horizon)
-        for order in {one.order_id: one for one in (*unfinished, *unsettled, *unread)}.values():
+        for order in {one.order_id: one for one in (*unsettled, *unread)}.values():
             await self._pages.look_up(order)  # its owner may have cancelled or served it
             self._pages.follow(order)
 
@@ -146,11 +167,21 @@ class Orders:
             self._store.look(self._account_id)
 
     async def go_on(self) -> None:
-        """Serve all orders with a due action. Raise like ``serve``."""
-        for order in await self._store.unfinished(self._account_id):
-            await self.serve(order)
+        """Put all orders with a due action into the queue."""
+        for order_id, paid_at_ms in await self._store.unfinished(self._account_id):
+            self._queue.add(order_id, paid_at_ms)
         await self._due_times.look()
         await self._groups.look()
+
+    def due(self, order: Order, paid_at_ms: int | None = None) -> None:
+        """Put an order into the queue; without a time of payment, by the time when it was first seen."""
+        self._queue.add(order.order_id, order.created_at_ms if paid_at_ms is None else paid_at_ms, order)
+
+    async def _serve_queued(self, order_id: str, order: Order | None) -> None:
+        if order is None:
+            order = await self._store.order(self._account_id, order_id)
+        if order is not None:
+            await self.serve(order)
 
     async def serve(self, order: Order) -> None:
         """Do the due actions of an order: complete its group price, send the paid message, confirm.
@@ -168,12 +199,11 @@ class Orders:
                 if not self._pages.was_asked(order.order_id) or self._deliveries.waits_for_page(order.order_id):
                     page = await self._pages.read(order)
                 if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
+                    self._queue.let_pass(order.order_id)
                     await asyncio.sleep(PAGE_LAG_SECONDS)
                     await self._pages.look_up(order)
                 trace.step("page")
-                async with self._turn:
-                    trace.step("shop")
-                    await self._do_what_is_due(order, trace)
+                await self._do_what_is_due(order, trace)
         self._pages.follow(order)
         if page is not None and page.status == OrderStatus.REFUNDING:
             self.refunds.note(page.order)  # it may lag behind the card
@@ -201,18 +231,31 @@ class Orders:
         await self.serve(order)
 
     async def _do_what_is_due(self, order: Order, trace: Trace) -> None:
-        while (due := await self._store.next_due(self._account_id, order.order_id)) is not None:
-            account = self._link.current()
-            if account is None or not self._link.allows():
-                return
-            is_done = await self._do(account, due)
-            trace.step(due.order_action.action)
-            if not is_done:
-                return
+        await self._queue.first(order.order_id)
+        async with self._turn:
+            trace.step("shop")
+            due = await self._next_due(order)
+            while due is not None and due.order_action.action != Action.CONFIRM:
+                due = await self._next_due(order) if await self._is_done(due, trace) else None
+        self._queue.let_pass(order.order_id)
+        while due is not None:
+            due = await self._next_due(order) if await self._is_done(due, trace) else None
+
+    async def _next_due(self, order: Order) -> Due | None:
+        return await self._store.next_due(self._account_id, order.order_id)
+
+    async def _is_done(self, due: Due, trace: Trace) -> bool:
+        """Do one due action. Return whether the next one may be tried."""
+        account = self._link.current()
+        if account is None or not self._link.allows():
+            return False
+        is_done = await self._do(account, due)
+        trace.step(due.order_action.action)
+        return is_done
 
     async def _is_due_by_its_card(self, order: Order) -> bool:
         """Return whether the paid message is next, and only the card asks for it."""
-        due = await self._store.next_due(self._account_id, order.order_id)
+        due = await self._next_due(order)
         if due is None or due.order_action.action != Action.PAID_MESSAGE:
             return False
         return due.order_action.detail != Why.ASKED
@@ -287,7 +330,7 @@ class Orders:
         self, order: Order, action: Action, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
     ) -> bool:
         """Mark an action as started, make its call, and store the result."""
-        await self._pace.acquire()
+        await self._act_pace.acquire()
         if not await self._store.begin_action(self._account_id, order.order_id, action):
             return True  # another connection started it, or the order's status changed
         if not self._link.allows() or not still_wanted():

@@ -6,9 +6,8 @@ It is asked after each update of such an order, whatever that says, and when the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -38,7 +37,7 @@ class Refunds:
         pages: OrderPages,
         tasks: asyncio.TaskGroup,
         work: TaskDrain,
-        serve: Callable[[Order], Coroutine[Any, Any, None]],
+        serve: Callable[[Order], None],
         *,
         account_id: str,
     ) -> None:
@@ -87,7 +86,7 @@ class Refunds:
             page = await self._read(refund)
             if page is None or page.order.status == OrderStatus.REFUNDING:
                 return False
-            self._work.start(self._serve(page.order), name=f"order:{self._account_id}:{order_id}")
+            self._serve(page.order)
         except StoreError as error:
             log.warning("refund not looked at", account=self._account_id, order=order_id, why=error.code)
             return False
