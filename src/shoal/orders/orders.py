@@ -156,9 +156,12 @@ class Orders:
         horizon = self._horizon_ms()
         unsettled = await self._store.unsettled(self._account_id, newer_than_ms=horizon)
         unread = await self._store.unread(self._account_id, newer_than_ms=horizon)
-        for order in {one.order_id: one for one in (*unsettled, *unread)}.values():
+        found = {one.order_id: one for one in (*unsettled, *unread)}.values()
+        for order in found:
             await self._pages.look_up(order)  # its owner may have cancelled or served it
             self._pages.follow(order)
+        if found:
+            self._store.look(self._account_id)
 
     async def _echoed(self, sending: Sending) -> None:
         """Continue the order of an unanswered message whose echo came back."""
