@@ -33,6 +33,45 @@ folded_word = lru_cache(8_192)(folded)
 """Folds a word of a rule: a change folds each of them when it is checked, indexed, and searched for rules before it."""
 
 
+class _Shapes(dict[int, str]):
+    """What a person reads in each character: filled when a character first comes, for at most so many."""
+
+    MOST = 16_384
+
+    def __missing__(self, code: int) -> str:
+        shape = _shape(chr(code))
+        if len(self) < self.MOST:
+            self[code] = shape
+        return shape
+
+
+def _shape(char: str) -> str:
+    kind, name = unicodedata.category(char), unicodedata.name(char, "")
+    if kind in ("Nd", "Nl", "No") and char != "〇" and (number := unicodedata.numeric(char, 0.5)).is_integer():
+        return str(int(number))  # circled, roman, of any script
+    if " LETTER" in name and re.search(" [A-Z]$", name):
+        return name[-1].lower()  # flags, letters in squares and circles
+    base = unicodedata.normalize("NFKD", char)
+    if kind in ("So", "Sk", "Mn", "Me", "Cf"):
+        return ""
+    is_marked = len(base) > 1 and all(unicodedata.category(mark) == "Mn" for mark in base[1:])
+    return base[0].lower() if is_marked and base[0].isascii() else char
+
+
+_SHAPES = _Shapes()
+_USUAL = re.compile(r"[\x00-\]_a-\x7f\u4e00-\u9fff·—‘’“”…\u3001-\u3003\u3008-\u3011\uff01-\uff3d\uff3f\uff41-\uff5e]*")
+"""Characters that a person reads as they are folded: most texts have no others."""
+
+
+def views_of(text: str) -> tuple[str, ...]:
+    """Return the folded text and, where it differs, the text as a person reads it: without pictures and marks."""
+    plain = folded(text)
+    if _USUAL.fullmatch(text):
+        return (plain,)
+    read = folded(text.translate(_SHAPES))
+    return (plain,) if read == plain else (plain, read)
+
+
 def is_blank(text: str) -> bool:
     """Return whether nothing but blanks is left of a text when it is folded."""
     if "!" <= text[:1] <= "~" or "\u4e00" <= text[:1] <= "\u9fff":  # most words: no need to fold them

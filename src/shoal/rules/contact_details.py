@@ -1,4 +1,4 @@
-"""Contact details and links in a folded text: telephone numbers, messengers, e-mail, and pages of other places.
+"""Contact details and links in a folded text: telephone numbers, ways to leave the site, e-mail, and other pages.
 
 The patterns are RE2, so that no text takes long. They know digits that are written in Chinese or in other alphabets'
 forms (which folding makes digits), with blanks and signs between them.
@@ -26,11 +26,28 @@ _LANDLINE = rf"{_NO_DIGIT_BEFORE}(0[0-9]{{2,3}}[\s\-()/]{{1,3}}[0-9]{{7,8}}){_NO
 _LATIN_BEFORE, _LATIN_AFTER = "(?:^|[^a-z])", "(?:$|[^a-z])"
 _SOME = r"[\s._\-*·~|/]{0,3}"
 _ADD = r"[加+]\s{0,2}(?:我|您|你|一下|下|个|一个)?\s{0,2}"
-_MESSENGER = (
-    rf"([微薇徽溦徴嶶]{_SOME}[信芯伩訫]|v{_SOME}信|薇{_SOME}心|扣{_SOME}扣|企鹅号|{_ADD}(?:[薇微]|卫星))"
-    rf"|{_LATIN_BEFORE}(w{_SOME}x(?:{_SOME}i{_SOME}d)?|v{_SOME}x|q{_SOME}q|wei{_SOME}xin|we{_SOME}chat|whats{_SOME}app|telegram)"
-    rf"{_LATIN_AFTER}|({_ADD}(?:v|q|wei)){_LATIN_AFTER}"
+WAYS: Final = (
+    "微信|v信|薇心|扣扣|叩叩|企鹅号|绿泡泡|纸飞机|电报群|加群|进群|加好友|加个好友|私下交易|线下交易|站外交易|私下转账|直接转账|"
+    "转我卡|平台外|别的平台|换个平台|换平台|加手机号|打我电话|电话联系|手机联系|看我主页|我抖音|我的抖音|我小红书|我的小红书|"
+    "我快手|我的快手|我的微博"
 )
+"""Ways to leave the site, in Chinese; an owner adds his own as patterns of his shop."""
+LATIN_WAYS: Final = "wx|wxid|vx|qq|weixin|wechat|whatsapp|telegram|skype|discord|snapchat|kakaotalk"
+PRODUCTS: Final = ("微信登录", "微信支付", "qq音乐", "qq登录")
+"""What sellers sell or explain that has the name of a messenger in it."""
+_ALIKE: Final = {"微": "[微薇徽溦徴嶶]", "信": "[信芯伩訫]"}
+
+
+def _spaced(words: str) -> str:
+    """Return the pattern of these words with signs between their letters."""
+    return "|".join(_SOME.join(_ALIKE.get(letter, letter) for letter in word) for word in words.split("|"))
+
+
+_HAN_WAY = f"({_ADD}(?:[薇微]|卫星)|{_spaced(WAYS)})"
+_LATIN_WAY = f"{_LATIN_BEFORE}({_spaced(LATIN_WAYS)}){_LATIN_AFTER}"
+_ADDED_WAY = f"({_ADD}(?:v|q|wei)){_LATIN_AFTER}"
+_PRODUCT = re.compile(f"(?<![加我走下个])(?:{'|'.join(PRODUCTS)})(?!\\s*(?:[宝给转我号:：]|[0-9a-z]))")
+"""A product, but not where a word beside it makes it an invitation or a way to pay."""
 _MAIL = (
     rf"([a-z{_DIGIT}][a-z{_DIGIT}._%+\-]{{0,63}}\s{{0,3}}(?:@|艾特|[(\[]\s?(?:at|@)\s?[)\]])\s{{0,3}}[a-z{_DIGIT}\-]{{1,63}}"
     rf"(?:\s{{0,2}}(?:[.。]|点|[(\[]?dot[)\]]?)\s{{0,2}}[a-z\-]{{2,20}})+)"
@@ -50,7 +67,7 @@ ALLOWED_HOSTS: Final = frozenset({"goofish.com", "taobao.com", "tmall.com", "tb.
 _ALL_BLANKS = re.compile(r"\s+")
 
 
-_CONTACTS = (_MOBILE, _LANDLINE, _MESSENGER, _MAIL)
+_CONTACTS = (_MOBILE, _LANDLINE, _HAN_WAY, _LATIN_WAY, _ADDED_WAY, _MAIL)
 
 
 def _options() -> Any:
@@ -77,7 +94,9 @@ def _compiled(*patterns: str) -> Any:
 
 def contacts_in(text: str) -> Iterator[str]:
     """Return the contact details in a folded text."""
-    return _found(_CONTACTS, text)
+    if not _gate(*_CONTACTS).Match(text):
+        return iter(())
+    return _found(_CONTACTS, _PRODUCT.sub("□", text))
 
 
 def links_in(text: str) -> Iterator[str]:

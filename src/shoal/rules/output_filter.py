@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from shoal.errors import InvalidInput
-from shoal.language.folding import folded
+from shoal.language.folding import views_of
 from shoal.rules.contact_details import contacts_in, links_in
 from shoal.rules.handoff_words import words_of
 from shoal.rules.matcher import MAX_PATTERNS, Patterns
@@ -52,15 +52,17 @@ class OutputFilter:
         """
         if not self.is_on:
             return ()
-        text = folded("\n".join(texts))
-        words = dict.fromkeys(word[:LONGEST_WORD] for word in self._found(text))
+        words = dict.fromkeys(word[:LONGEST_WORD] for word in self._found(views_of("\n".join(texts))))
         return tuple(islice(words, MOST_WORDS))
 
-    def _found(self, text: str) -> Iterator[str]:
-        if self._contacts:
-            yield from contacts_in(text)
-        if self._links:
-            yield from links_in(text)
+    def _found(self, views: tuple[str, ...]) -> Iterator[str]:
+        text = views[0]  # both are searched: without a picture between them, two numbers are one that is none
+        for view in views:
+            if self._contacts:
+                yield from contacts_in(view)
+        for view in views:
+            if self._links:
+                yield from links_in(view)
         if self._patterns is not None:
             yield from (self._names[number] for number in sorted(self._patterns.found_in(text)))
         if self._floor_fen is not None:

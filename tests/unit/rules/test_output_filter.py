@@ -55,6 +55,29 @@ def test_a_number_does_not_leave_in_two_messages() -> None:
     assert FULL.words_in(["我的号码 138001", "38000"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["微🌸信", "w⭐x abc", "ⓥⓧ", "🅥🅧 abc", "🇶🇶", "ẃẍ abc", "1️⃣3️⃣8️⃣0️⃣0️⃣1️⃣3️⃣8️⃣0️⃣0️⃣0️⃣", "①③⑧⓪⓪①③⑧⓪⓪⓪", "❶❸❽⓿⓿❶❸❽⓿⓿⓿",
+     "ⅠⅢⅧ00138000", "138🍀0013🍀8000", "订单1📞13800138000", "éxample🍎.com", "加💬群"],
+)  # fmt: skip
+def test_pictures_marks_and_other_forms_of_letters_hide_nothing(text: str) -> None:
+    assert FULL.words_in([text])
+
+
+def test_a_product_named_like_a_messenger_passes_and_an_invitation_with_its_name_does_not() -> None:
+    for product in ("支持微信登录", "可以用微信支付", "QQ音乐会员，QQ登录"):
+        assert FULL.words_in([product]) == (), product
+    for other in (
+        "微信支付给我",
+        "微信支付宝都行",
+        "加微信支付",
+        "加一下QQ登录",
+        "微信登录：abc123",
+        "微信登录，微信聊",
+    ):
+        assert FULL.words_in([other]), other
+
+
 def test_a_link_of_the_site_passes_and_one_that_only_looks_like_it_does_not() -> None:
     links = OutputFilter(contacts=False, links=True, patterns="", floor_fen=None)
     for allowed in ("https://www.goofish.com/item?id=1", "m.tb.cn/h.abc", "见 taobao.com 。"):
