@@ -103,7 +103,8 @@ async def _times(sandbox: SandboxProcess, paid: list[str]) -> Times:
 def picture(times: Times, title: str) -> str:
     """Return the times as an SVG: payment from left to right, delivery from below to above; a line is fair."""
     begin, end = times[0][0], max(times[-1][0], times[0][0] + 1)
-    low, high = min(at for _, at in times), max(max(at for _, at in times), min(at for _, at in times) + 1)
+    served = [at for _, at in times]
+    low, high = min(served), max(*served, min(served) + 1)
     dots = "".join(
         f'<circle cx="{60 + 520 * (paid - begin) / (end - begin):.1f}"'
         f' cy="{340 - 300 * (at - low) / (high - low):.1f}" r="2"/>'
