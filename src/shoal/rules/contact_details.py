@@ -28,11 +28,11 @@ _SOME = r"[\s._\-*·~|/]{0,3}"
 _ADD = r"[加+]\s{0,2}(?:我|您|你|一下|下|个|一个)?\s{0,2}"
 WAYS: Final = (
     "微信|v信|薇心|扣扣|叩叩|企鹅号|绿泡泡|纸飞机|电报群|加群|进群|加好友|加个好友|私下交易|线下交易|站外交易|私下转账|直接转账|"
-    "转我卡|平台外|别的平台|换个平台|换平台|加手机号|打我电话|电话联系|手机联系|看我主页|我抖音|我的抖音|我小红书|我的小红书|"
+    "转我卡|平台外交易|去别的平台|到别的平台|换个平台|换平台|加手机号|打我电话|电话联系我|手机联系我|看我主页|我抖音|我的抖音|我小红书|我的小红书|"
     "我快手|我的快手|我的微博"
 )
 """Ways to leave the site, in Chinese; an owner adds his own as patterns of his shop."""
-LATIN_WAYS: Final = "wx|wxid|vx|qq|weixin|wechat|whatsapp|telegram|skype|discord|snapchat|kakaotalk"
+LATIN_WAYS: Final = "wx|wxid|vx|qq|weixin|wechat|whatsapp|telegram"
 PRODUCTS: Final = ("微信登录", "微信支付", "qq音乐", "qq登录")
 """What sellers sell or explain that has the name of a messenger in it."""
 _ALIKE: Final = {"微": "[微薇徽溦徴嶶]", "信": "[信芯伩訫]"}
