@@ -71,7 +71,7 @@ MUTATIONS = (
             ),
             Edit(
                 "connection/history_sync.py",
-                "for number, head in enumerate(await self._moved(since_ms)):",
+                "for number, head in enumerate(reversed(await self._moved(since_ms))):",
                 "for number, head in enumerate(list[ChatHead]()):",
             ),
         ),
