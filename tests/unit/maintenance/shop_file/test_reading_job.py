@@ -81,7 +81,7 @@ async def test_g6_a_large_file_of_shops_is_read_in_a_process_of_its_own_and_one_
 ) -> None:
     rules = "".join(f"      - {{words: [词{number}], parts: [{{text: 回复}}]}}\n" for number in range(2_000))
     text = f"version: 1\naccounts:\n  shop:\n    rules:\n{rules}"
-    costly = f"version: 1\naccounts:\n  a:\n    rules: [{'a,' * 900_000}a]\n"
+    costly = f"version: 1\naccounts:\n  a:\n    rules: [{'a,' * 1_800_000}a]\n"
     assert min(len(text), len(costly)) > SMALL
     reader = ShopFileReader()
     monkeypatch.setattr(file_reader, "BOUNDS", msgspec.structs.replace(file_reader.BOUNDS, memory_bytes=140 << 20))
