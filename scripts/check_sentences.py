@@ -52,6 +52,7 @@ from shoal.orders.delivery_rows import GIVEN_BACK
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem
+from shoal.orders.order_waits import WaitsFor
 from shoal.orders.sent_again import ANOTHER_UNIT, SAME_AGAIN
 from shoal.rules.rule import MatchMode
 from shoal.rules.rule_lint import WarningCode
@@ -126,6 +127,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "order_file": None,
     "order_status": set(OrderStatusShape),
     "run_state": set(ModelRunState),
+    "order_waits": set(WaitsFor),
     "order_step": {*Action, SAME_AGAIN, ANOTHER_UNIT, GIVEN_BACK},
     "park": set(ParkReason),
     "permission": None,

@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     token_calls_per_second: float = Field(1.0, gt=0, le=1000)
     """Most requests per second for connection tokens, all shops together. The site answers too many of them with a
     verification; raise it with care."""
+    orders_wait_seconds: float = Field(60.0, ge=10, le=86400)
+    """Seconds after which a paid order that waits for its page, its turn, a supplier or Xianyu is reported, once per
+    shop. Raise it when many orders come at once and an hour does not matter."""
     order_calls_per_second: float = Field(2.0, gt=0, le=100)
     """Most requests per second about the orders of one shop, after the first ten: so many that read, and so many that
     confirm. Lower it when the site asks for a verification after a busy day."""

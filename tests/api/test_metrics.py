@@ -207,13 +207,21 @@ async def _never(*_: Any, **__: Any) -> Any:
 
 
 def test_each_figure_of_the_database_has_its_own_name() -> None:
-    one = {"messages_waiting": 2, "notices_waiting": 3, "drafts_waiting": 4, "providers_resting": 5}
+    one: dict[str, Any] = {
+        "orders_waiting": 11,
+        "oldest_order_wait_seconds": 12.5,
+        "messages_waiting": 2,
+        "notices_waiting": 3,
+        "drafts_waiting": 4,
+        "providers_resting": 5,
+    }
     stored = StoredFigures(
         read_at=0.0, stats=DatabaseStats(kind="sqlite", size=9, degraded=False), outbox={("waiting",): 6}, incidents={},
         order_problems={("no_rule",): 7}, units_free={("stock",): 8}, webhooks={}, model_budget_used=0.5, **one,
     )  # fmt: skip
     shown = {family.name: sum(sample.value for sample in family.samples) for family in _stored(stored)}
     assert {name.removeprefix("shoal_"): value for name, value in shown.items() if value and "_age_" not in name} == {
-        "database_size_bytes": 9, "messages_waiting": 2, "notices_waiting": 3, "drafts_waiting": 4,
+        "database_size_bytes": 9, "orders_waiting": 11, "oldest_order_wait_seconds": 12.5, "messages_waiting": 2,
+        "notices_waiting": 3, "drafts_waiting": 4,
         "model_providers_resting": 5, "outbox": 6, "order_problems": 7, "units_free": 8, "model_budget_used": 0.5,
     }  # fmt: skip

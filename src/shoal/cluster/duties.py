@@ -33,6 +33,8 @@ class Duty(StrEnum):
     KEYS = "keys"
     USER_REMOVAL = "user_removal"
     SNOOZES = "snoozes"
+    WAITING_ORDERS = "waiting_orders"
+    """Reports paid orders that wait for long."""
     FIGURES = "figures"
     """Shows the figures of the database to Prometheus."""
 
@@ -46,6 +48,7 @@ SHARD_OF: Final = MappingProxyType(
         Duty.KEYS: 600,
         Duty.USER_REMOVAL: 900,
         Duty.SNOOZES: 0,
+        Duty.WAITING_ORDERS: 600,
         Duty.FIGURES: 300,
     }
 )

@@ -102,6 +102,7 @@ def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language
 def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language: Language) -> str:
     """Return what follows, and what to do."""
     params: dict[str, object] = {name: facts.get(name) or "–" for name in ("item", "quantity", "spec", "reason")}
+    params["minutes"] = facts.get("minutes", 1)
     advice = ""
     if kind is IncidentKind.PARKED:
         advice = "advice.parked_otherwise" if detail not in set(ParkReason) else f"advice.parked_{detail}"
@@ -118,7 +119,9 @@ def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language
     what, to_do = (
         translate(key, language, **params) if knows(key) else "" for key in (f"{advice}.detail", f"{advice}.do")
     )
-    return translate(f"incident.do.{kind.value}", language, what=what, next=to_do, item=params["item"]).strip()
+    return translate(
+        f"incident.do.{kind.value}", language, what=what, next=to_do, item=params["item"], minutes=params["minutes"]
+    ).strip()
 
 
 def console_url(public_url: str, page: str = "") -> str:
@@ -134,14 +137,16 @@ def link_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
 def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]) -> str:
     """Return the page of the console on which to act, as a path below ``/console/``."""
     account = quote(account_id or "", safe="")
-    if kind in _OF_ORDERS:
-        return f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"
     if kind in _OF_STOCK:
         return "stock"
-    if kind in _OF_CHATS:
-        return f"conversations/{account}/{quote(str(facts.get('chat_id', '')), safe='')}"
-    if kind is IncidentKind.NO_SUCH_SPEC:
-        return f"accounts/{account}/deliveries"
+    pages = {
+        **dict.fromkeys(_OF_ORDERS, f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"),
+        **dict.fromkeys(_OF_CHATS, f"conversations/{account}/{quote(str(facts.get('chat_id', '')), safe='')}"),
+        IncidentKind.ORDERS_WAIT: f"orders?cid={account}&filter=waiting",
+        IncidentKind.NO_SUCH_SPEC: f"accounts/{account}/deliveries",
+    }
+    if kind in pages:
+        return pages[kind]
     if account:
         return f"accounts/{account}"
     return _OTHER_PAGES.get(kind, "administration")

@@ -103,8 +103,10 @@ class ActionRows:
             self._publish(source=source, act=action.value, outcome=state.value, words=str(detail))
         return True
 
-    def put_off(self, action: Action, due_at_ms: int, detail: str = "") -> bool:
-        """Make a pending action due at a later time. Return whether it was pending."""
+    def put_off(self, action: Action, due_at_ms: int | None, detail: str = "") -> bool:
+        """Make a pending action due at a later time; ``None``: once it has what ``detail`` names. Return whether it was
+        pending.
+        """
         values: dict[str, Any] = {"due_at_ms": due_at_ms, **({"detail": str(detail)} if detail else {})}
         pending = order_actions.c.state == ActionState.PENDING.value
         put = update(order_actions).where(self._my_action(action), pending).values(**values)

@@ -168,11 +168,11 @@ class DeliveryStore:
         since_ms: int | None = await self._database.read(lambda connection: connection.scalar(query))
         return since_ms
 
-    async def next_due_at(self, account_id: str) -> int | None:
-        """Return when the next action of the account is due that was put off; ``None`` without one."""
+    async def next_due_at(self, account_id: str, after_ms: int) -> int | None:
+        """Return when the next action of the account is due that was put off until after then; ``None`` without one."""
         put_off = and_(
             order_actions.c.account_id == account_id,
-            order_actions.c.due_at_ms.is_not(None),
+            order_actions.c.due_at_ms > after_ms,
             order_actions.c.state == ActionState.PENDING.value,
         )
         query = select(func.min(order_actions.c.due_at_ms)).where(put_off)

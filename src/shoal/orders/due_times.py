@@ -37,9 +37,9 @@ class DueTimes:
         if not self._is_waiting:
             self._is_waiting = begin(self._tasks, self._until_none_is_put_off(), name=f"due:{self._account_id}")
 
-    async def look(self) -> None:
-        """Read when the next action is due. Raise ``StoreError``."""
-        due_at_ms = await self._store.next_due_at(self._account_id)
+    async def look(self, after_ms: int) -> None:
+        """Read when the next action is due that was not due then. Raise ``StoreError``."""
+        due_at_ms = await self._store.next_due_at(self._account_id, after_ms)
         if due_at_ms is not None:
             self.note(due_at_ms)
 

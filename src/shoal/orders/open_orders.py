@@ -16,7 +16,7 @@ MOST_UNREAD = 20
 """How many orders a new connection asks the site about because their page was never read."""
 
 
-_OF_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
+OF_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
 MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 _DUE_SINCE_MS = func.coalesce(order_actions.c.due_at_ms, order_actions.c.created_at_ms)
 
@@ -36,7 +36,7 @@ def due_before(at_ms: int) -> ColumnElement[bool]:
 
 def unfinished(connection: Connection, account_id: str, now_ms: int) -> list[tuple[str, int]]:
     """Return the ids of the orders with an action that is due now, and when they were paid; the first payment first."""
-    is_due = exists().where(_OF_ORDER, due_before(now_ms))
+    is_due = exists().where(OF_ORDER, due_before(now_ms))
     due = select(orders.c.order_id).where(orders.c.account_id == account_id, MAY_BE_SERVED, is_due)
     paid_at_ms = func.min(order_actions.c.created_at_ms)
     query = (
@@ -53,7 +53,7 @@ def unsettled(connection: Connection, account_id: str, newer_than_ms: int) -> li
     at_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
     unknown = and_(order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.settled_at_ms > newer_than_ms)
     query = select(orders).where(
-        orders.c.account_id == account_id, MAY_BE_SERVED, exists().where(_OF_ORDER, at_site, unknown)
+        orders.c.account_id == account_id, MAY_BE_SERVED, exists().where(OF_ORDER, at_site, unknown)
     )
     return [order_of(row) for row in connection.execute(query).mappings()]
 
@@ -61,7 +61,7 @@ def unsettled(connection: Connection, account_id: str, newer_than_ms: int) -> li
 def unread(connection: Connection, account_id: str, newer_than_ms: int) -> list[Order]:
     """Return the newest orders whose message was sent since then, and whose page was never read."""
     sent = exists().where(
-        _OF_ORDER,
+        OF_ORDER,
         order_actions.c.action == Action.PAID_MESSAGE.value,
         order_actions.c.state == ActionState.DONE.value,
         order_actions.c.settled_at_ms > newer_than_ms,

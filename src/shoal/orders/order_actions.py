@@ -58,6 +58,8 @@ class Why(StrEnum):
     """It depends on what the order's page says, which could not be read yet."""
     CHAT_UNREAD = "chat_unread"
     """A message may have arrived, and the chat that would show it could not be read."""
+    SUPPLIER_ASKED = "supplier_asked"
+    """The supplier of its goods was asked for its units, and has not answered."""
     DELIVERY_PARTLY = "delivery_partly"
     """Some of the messages arrived, and the next one did not."""
     ORDER_ENDED = "order_ended"

@@ -11,8 +11,11 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, tuple_
 
+from shoal.clock import now_ms
 from shoal.orders.order_actions import OrderAction, reason_of
 from shoal.orders.order_records import Order, order_action_of, order_of
+from shoal.orders.order_status import ENDS
+from shoal.orders.order_waits import Waits, is_waiting, waits_of
 from shoal.storage.among import among, kept_of
 from shoal.storage.chat_tables import chats
 from shoal.storage.known_item_rows import UNKNOWN, item_facts
@@ -34,13 +37,14 @@ Place = tuple[int, str, str]
 class SoughtOrders:
     """Which orders are wanted. What is ``None`` or empty narrows nothing.
 
-    ``since_ms`` and ``until_ms``: received at or after, and before. ``query`` is the beginning of an order's number,
-    from four digits on any part of it, the whole id of its item or buyer, or a part of its buyer's name or of its
-    item's title.
+    ``waiting``: those that wait for anything (``order_waits``). ``since_ms`` and ``until_ms``: received at or after,
+    and before. ``query`` is the beginning of an order's number, from four digits on any part of it, the whole id of its
+    item or buyer, or a part of its buyer's name or of its item's title.
     """
 
     status: str | None = None
     with_problem: bool = False
+    waiting: bool = False
     chat_id: str | None = None
     item_id: str | None = None
     since_ms: int | None = None
@@ -50,7 +54,7 @@ class SoughtOrders:
     @property
     def narrows(self) -> bool:
         """Return whether orders are left out by anything but their time."""
-        return bool(self.query or self.with_problem) or any(
+        return bool(self.query or self.with_problem or self.waiting) or any(
             part is not None for part in (self.status, self.chat_id, self.item_id)
         )
 
@@ -59,14 +63,15 @@ EVERY: Final = SoughtOrders()
 
 
 class ListedOrder(msgspec.Struct, frozen=True):
-    """An order with its buyer's name, its item's title and picture (an address here), empty while unknown, and the
-    reason of its problem."""
+    """An order with its buyer's name, its item's title and picture (an address here), empty while unknown, the reason
+    of its problem, and what it waits for."""
 
     order: Order
     buyer_name: str = ""
     item_title: str = ""
     item_picture: str = ""
     reason: str = ""
+    waits: Waits | None = None
 
 
 class OrderPage(msgspec.Struct, frozen=True):
@@ -141,6 +146,8 @@ def narrowed(
         wanted = wanted if value is None else wanted.where(column == value)
     if sought.with_problem:
         wanted = wanted.where(orders.c.problem != "")
+    if sought.waiting:
+        wanted = wanted.where(is_waiting(now_ms()))
     if sought.since_ms is not None:
         wanted = wanted.where(orders.c.created_at_ms >= sought.since_ms)
     if sought.until_ms is not None:
@@ -202,13 +209,15 @@ def with_names(connection: Connection, found: Sequence[Order]) -> list[ListedOrd
     """Return orders with what stands beside them."""
     names = buyer_names(connection, {(one.account_id, one.chat_id) for one in found})
     items = item_facts(connection, {(one.account_id, one.item_id) for one in found if one.item_id})
-    reasons = _reasons(connection, [order for order in found if order.problem])
+    its_actions = _actions(connection, [order for order in found if order.status not in ENDS or order.problem])
+    now = now_ms()
     listed = []
     for one in found:
         item = items.get((one.account_id, one.item_id or ""), UNKNOWN)
         name = names.get((one.account_id, one.chat_id), "")
-        reason = reasons.get((one.account_id, one.order_id), "")
-        listed.append(ListedOrder(one, name, item.title, item.picture, reason))
+        done = its_actions.get(one.key, [])
+        reason = reason_of(done) if one.problem else ""
+        listed.append(ListedOrder(one, name, item.title, item.picture, reason, waits_of(one, done, now)))
     return listed
 
 
@@ -221,17 +230,17 @@ def buyer_names(connection: Connection, keys: Collection[tuple[str, str]]) -> di
     return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(wanted)}
 
 
-def _reasons(connection: Connection, troubled: Collection[Order]) -> dict[tuple[str, str], str]:
-    """Return why orders have a problem, by account and order: the detail of the action that stands in the way."""
-    if not troubled:
+def _actions(connection: Connection, wanted: Collection[Order]) -> dict[tuple[str, str], list[OrderAction]]:
+    """Return the actions of orders, by account and order: the earliest first."""
+    if not wanted:
         return {}
     key = tuple_(order_actions.c.account_id, order_actions.c.order_id)
     query = (
         select(order_actions)
-        .where(key.in_([(order.account_id, order.order_id) for order in troubled]))
+        .where(key.in_([order.key for order in wanted]))
         .order_by(order_actions.c.created_at_ms, order_actions.c.order_id, order_actions.c.action)
     )
     found: defaultdict[tuple[str, str], list[OrderAction]] = defaultdict(list)
     for row in connection.execute(query).mappings():
         found[row["account_id"], row["order_id"]].append(order_action_of(row))
-    return {order: reason_of(its_actions) for order, its_actions in found.items()}
+    return found

@@ -246,8 +246,13 @@ class OrderStore:
 
         return await self._database.read(job)
 
-    async def put_off(self, account_id: str, order_id: str, action: Action, due_at_ms: int, detail: str = "") -> None:
-        """Make a pending action due at a later time. ``detail`` says what it waits for, when that is no delay."""
+    async def put_off(
+        self, account_id: str, order_id: str, action: Action, due_at_ms: int | None, detail: str = ""
+    ) -> None:
+        """Make a pending action due at a later time. ``detail`` says what it waits for, when that is no delay.
+
+        Without a time it stays due, and is looked at again when that is there.
+        """
         await self._write(account_id, order_id, lambda row: row.put_off(action, due_at_ms, detail))
 
     async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:

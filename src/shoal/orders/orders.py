@@ -171,9 +171,10 @@ class Orders:
 
     async def go_on(self) -> None:
         """Put all orders with a due action into the queue."""
+        looked_at_ms = now_ms()
         for order_id, paid_at_ms in await self._store.unfinished(self._account_id):
             self._queue.add(order_id, paid_at_ms)
-        await self._due_times.look()
+        await self._due_times.look(looked_at_ms)
         await self._groups.look()
 
     def due(self, order: Order, paid_at_ms: int | None = None) -> None:

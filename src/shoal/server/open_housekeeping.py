@@ -26,6 +26,7 @@ from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.machine_incidents import close_of_gone_servers
 from shoal.orders.order_store import OrderStore
+from shoal.orders.waiting_watch import WaitingWatch
 from shoal.pictures.picture_files import PictureFiles
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
@@ -103,6 +104,8 @@ async def open_housekeeping(
         closing.later("word indexer", duties.keep(Duty.WORD_INDEX, indexer.run))
         snooze_ends = SnoozeEnds(database, connections.published.publish_event)
         closing.later("snooze ends", duties.keep(Duty.SNOOZES, snooze_ends.run))
+        waiting = WaitingWatch(database, wait_seconds=settings.orders_wait_seconds)
+        closing.later("waiting orders", duties.keep(Duty.WAITING_ORDERS, waiting.run))
         key_rotation = _key_rotation(storage, settings, closing)
         turn = None if storage.node is None else Turn(database, storage.node, "backup")
         backups = BackupSchedule(database, settings, turn=turn)

@@ -34,6 +34,8 @@ class IncidentKind(StrEnum):
     """An order needs its owner. The subject is the order."""
     REFUND_ASKED = "refund_asked"
     """The subject is the order."""
+    ORDERS_WAIT = "orders_wait"
+    """Paid orders of a shop wait for their page, their turn, a supplier or the site for longer than the setting."""
     OUT_OF_STOCK = "out_of_stock"
     """No unit is free. The subject is the goods."""
     LOW_STOCK = "low_stock"
@@ -98,6 +100,7 @@ POLICIES: Final = {
     ),
     IncidentKind.ORDER_PROBLEM: Policy(level=Level.WARNING, hold_ms=15 * _SECOND_MS),
     IncidentKind.REFUND_ASKED: Policy(level=Level.WARNING),
+    IncidentKind.ORDERS_WAIT: Policy(level=Level.WARNING, end_hold_ms=_MINUTE_MS, heals=True),
     IncidentKind.OUT_OF_STOCK: Policy(level=Level.WARNING),
     IncidentKind.LOW_STOCK: Policy(level=Level.INFO, hold_ms=_MINUTE_MS),
     IncidentKind.NO_SUCH_SPEC: Policy(level=Level.WARNING, hold_ms=_MINUTE_MS),

@@ -14,6 +14,9 @@ from shoal.storage.columns import (
     time_column,
 )
 
+OPEN_ACTION = "state IN ('pending', 'intended')"
+"""The condition of actions that are to be done, or are being done: an index has them."""
+
 orders = Table(
     "orders",
     metadata,
@@ -85,6 +88,13 @@ order_actions = Table(
         "due_at_ms",
         sqlite_where=text("due_at_ms IS NOT NULL"),
         postgresql_where=text("due_at_ms IS NOT NULL"),
+    ),
+    Index(
+        "ix_intents_open",
+        "account_id",
+        "created_at_ms",
+        sqlite_where=text(OPEN_ACTION),
+        postgresql_where=text(OPEN_ACTION),
     ),
 )
 

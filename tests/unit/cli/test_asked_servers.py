@@ -141,6 +141,11 @@ async def test_a_password_in_the_environment_is_not_asked_for_and_none_is_no_pas
     ("words", "path", "asked"),
     [
         ("orders list", "/orders", {"limit": "50"}),
+        (
+            "orders list --waiting --status pending_ship --search 4500",
+            "/orders",
+            {"limit": "50", "waiting": "true", "status": "pending_ship", "q": "4500"},
+        ),
         ("orders list shop --problem --limit 7", "/orders", {"limit": "7", "problem": "true", "account": "shop"}),
         ("ai runs", "/ai-runs", {"limit": "50"}),
     ],

@@ -14,6 +14,7 @@ export function queryOf(sought: Filters, states: readonly string[]): Query {
     account: cid || undefined,
     status: states.find((state) => state === status),
     problem: filter === 'hand' || undefined,
+    waiting: filter === 'waiting' || undefined,
     chat: chat || undefined,
     item: item || undefined,
     ...spanOf(sought),

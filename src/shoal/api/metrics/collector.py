@@ -209,6 +209,13 @@ def _stored(stored: StoredFigures) -> Iterator[Metric]:
     yield gauges(
         "outbox", "Messages to buyers whose outcome may still change.", ("outcome",), _all(_OPEN, stored.outbox)
     )
+    yield gauge(
+        "orders_waiting", "Paid orders that wait for their page, their turn, a supplier or the site.",
+        stored.orders_waiting,
+    )  # fmt: skip
+    yield gauge(
+        "oldest_order_wait_seconds", "How long the first of these orders waits.", stored.oldest_order_wait_seconds
+    )
     yield gauge("messages_waiting", "Buyers' messages without a final decision.", stored.messages_waiting)
     yield gauges("incidents_open", "Incidents that last.", ("kind",), _all(IncidentKind, stored.incidents))
     yield gauges("order_problems", "Orders that wait for their owner, by problem.", ("problem",), stored.order_problems)

@@ -17,6 +17,7 @@ from shoal.concurrency.single_flight import SingleFlight
 from shoal.errors import StoreError
 from shoal.messages.message_log import Direction
 from shoal.messages.model_source import RunState
+from shoal.orders.order_waits import waiting_since
 from shoal.storage.assistant_tables import OPEN_RUN, ai_provider_states, ai_providers, ai_runs, ai_usage
 from shoal.storage.database import Database
 from shoal.storage.database_stats import DatabaseStats
@@ -45,6 +46,8 @@ class StoredFigures(msgspec.Struct, frozen=True, kw_only=True):
     order_problems: Kinds
     units_free: Kinds
     webhooks: Kinds
+    orders_waiting: int
+    oldest_order_wait_seconds: float
     messages_waiting: int
     notices_waiting: int
     drafts_waiting: int
@@ -99,9 +102,14 @@ def read_figures(connection: Connection, stats: DatabaseStats) -> StoredFigures:
     def number(query: Select[Any]) -> int:
         return connection.scalar(query) or 0
 
+    at_ms = now_ms()
+    waiting = connection.execute(waiting_since(at_ms)).all()
+    oldest_ms = min((since_ms for _, _, since_ms in waiting), default=at_ms)
     return StoredFigures(
         read_at=time.monotonic(),
         stats=stats,
+        orders_waiting=sum(count for _, count, _ in waiting),
+        oldest_order_wait_seconds=(at_ms - oldest_ms) / 1000,
         outbox=kinds(select(outbox.c.outcome, count).where(text(OUTBOX_OPEN)).group_by(outbox.c.outcome)),
         incidents=kinds(select(incidents.c.kind, count).where(*is_open).group_by(incidents.c.kind)),
         order_problems=kinds(

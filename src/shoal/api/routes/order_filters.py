@@ -16,6 +16,9 @@ def sought_orders(
     *,
     status: Annotated[OrderStatusShape | None, Query(description="Only orders with this status.")] = None,
     problem: Annotated[bool, Query(description="Only orders that need action by the owner.")] = False,
+    waiting: Annotated[
+        bool, Query(description="Only orders that wait: for their page, their turn, goods, the site or their owner.")
+    ] = False,
     chat: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")] = None,
     item: Annotated[
         str | None,
@@ -42,6 +45,7 @@ def sought_orders(
     return SoughtOrders(
         status=None if status is None else status.stored.value,
         with_problem=problem,
+        waiting=waiting,
         chat_id=chat,
         item_id=item,
         since_ms=ms_of(since),

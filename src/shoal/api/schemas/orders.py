@@ -20,6 +20,7 @@ from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_lists import ListedOrder
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus, sentence_of
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
+from shoal.orders.order_waits import Waits, WaitsFor
 from shoal.xianyu.push_events import Parcel
 from shoal.xianyu.site_pages import PAGE_OF_ORDER
 
@@ -40,6 +41,7 @@ ORDER_EXAMPLE: dict[str, Any] = {
         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
         "resolved": False,
     },
+    "waits": {"since": "2026-01-02T03:04:05.120Z", "for": "owner"},
     "created_at": "2026-01-02T03:04:05.120Z", "updated_at": "2026-01-02T03:04:06.020Z",
 }  # fmt: skip
 FULL_EXAMPLE: dict[str, Any] = {
@@ -101,12 +103,19 @@ class ProblemShape(BaseModel):
     resolved: bool
 
 
+class WaitsShape(BaseModel):
+    """What an order waits for, and since when."""
+
+    since: str
+    for_: WaitsFor = Field(alias="for")
+
+
 class OrderShape(BaseModel):
     """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
 
     ``buyer_name`` is the name in the chat, ``item_title`` and ``item_picture`` (an address of this server) are those of
     the item; empty when they are not known. ``parcel``: whether the goods go in a parcel; empty when the site has not
-    said.
+    said. ``waits``: what its buyer waits for, and since when; `null` when nothing is to be done, or not yet.
     """
 
     account: str
@@ -125,6 +134,7 @@ class OrderShape(BaseModel):
     group_price: bool
     parcel: Parcel
     problem: ProblemShape | None
+    waits: WaitsShape | None
     created_at: str
     updated_at: str
 
@@ -312,9 +322,14 @@ def _facts(listed: ListedOrder, language: Language, now: ObstaclesNow) -> dict[s
         "group_price": order.group_price,
         "parcel": Parcel(order.parcel),
         "problem": _problem(listed, language, now),
+        "waits": _waits(listed.waits),
         "created_at": rfc3339(order.created_at_ms),
         "updated_at": rfc3339(order.updated_at_ms),
     }
+
+
+def _waits(waits: Waits | None) -> dict[str, Any] | None:
+    return None if waits is None else {"since": rfc3339(waits.since_ms), "for": waits.wants}
 
 
 def _problem(listed: ListedOrder, language: Language, now: ObstaclesNow) -> ProblemShape | None:

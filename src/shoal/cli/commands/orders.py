@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from shoal.cli.api_client import ApiClient
 
 _STEPS = ("free_shipping", "paid_message", "confirm")
+_STATUSES = (
+    "unknown", "processing", "group_pending", "pending_ship", "shipped", "refunding", "completed", "cancelled",
+)  # fmt: skip
 _ORDER = arg("ORDER", "order_id", help="cli.orders.help.order_id")
 _ONLY_SHOP = SHOP.but(name="account", default=None, help="cli.orders.help.only_shop")
 _ENDING = with_ending(".csv", ".xlsx", refused="cli.deliveries.bad_ending")
@@ -27,12 +30,14 @@ _ENDING = with_ending(".csv", ".xlsx", refused="cli.deliveries.bad_ending")
 ORDERS: Mapping[str, Cell] = {
     "order": "order_id", "shop": "account",
     "status": lambda one: Text(_status(one["status"]), style="red" if one["problem"] else ""),
-    "updated": since("updated_at"), "item": "item_title|item_id", "amount": "amount", "problem": "problem.detail",
+    "updated": since("updated_at"), "item": "item_title|item_id", "amount": "amount",
+    "waits": lambda one: _waits(one["waits"]), "problem": "problem.detail",
 }  # fmt: skip
 """What a list shows of an order."""
 _FACTS: Mapping[str, Cell] = {
     "order": "order_id", "shop": "account", "status": lambda one: _status(one["status"]), "problem": "problem.detail",
-    "what_to_do": "problem.do", "item": lambda one: " ".join(filter(None, (one["item_title"], one["item_id"]))),
+    "what_to_do": "problem.do", "waits": lambda one: _waits(one["waits"]),
+    "item": lambda one: " ".join(filter(None, (one["item_title"], one["item_id"]))),
     "buyer": "buyer_id", "amount": "amount", "quantity": "quantity",
     "spec": lambda one: ": ".join(filter(None, (one["spec_name"], one["spec_value"]))), "url": "url",
 }  # fmt: skip
@@ -118,6 +123,14 @@ def _status(name: str) -> str:
     return word_or(f"order_status.{name}", name)
 
 
+def _waits(waits: Answer | None) -> str:
+    """Return what an order waits for, and since when."""
+    if waits is None:
+        return ""
+    wants = waits["for"]
+    return words("cli.orders.waits", what=word_or(f"order_waits.{wants}", wants), since=ago(waits["since"]))
+
+
 def _step(name: str) -> str:
     return word_or(f"order_step.{name}", name)
 
@@ -138,7 +151,8 @@ def _act_row(name: str, *params: Any, **more: Any) -> Row:
 
 orders = group("orders", (
     row(
-        "list", "GET /orders", _ONLY_SHOP, flag("--problem -p"),
+        "list", "GET /orders", _ONLY_SHOP, flag("--problem -p"), flag("--waiting -w"),
+        option("--status", kind=_STATUSES), SINCE, UNTIL, option("--search", "q", help="cli.orders.help.search"),
         option("--limit", kind=int, default=50, min=1, max=200), none="cli.orders.none",
         shown=ORDERS,
     ),
