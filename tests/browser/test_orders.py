@@ -186,6 +186,28 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await expect(rows).to_have_attribute("data-order", "afu/4500000000000000002")
 
 
+async def test_what_waits_is_listed_with_its_reason_and_its_age(console: Console) -> None:
+    await console.door.call("PUT", "/cookies/afu/status", json={"enabled": False})
+    orders = console.door.server.order_store
+    await _paid(console)
+    await orders.put_off("afu", ID, Action.PAID_MESSAGE, None, "page_unread")
+    await _paid(console, "4500000000000000002", chat_id="c2")
+    await _paid(console, "4500000000000000003", chat_id="c3")
+    await orders.put_off("afu", "4500000000000000003", Action.PAID_MESSAGE, now_ms() + 3600_000)  # by its rule
+    page = await console.page("/console/orders")
+    rows = page.locator("[data-order]")
+    await expect(rows).to_have_count(3)
+    await page.get_by_role("button", name="等待中").click()
+    await expect(rows).to_have_count(2)
+    await expect(page.locator(f"[data-order='afu/{ID}'] [data-test=waits]")).to_contain_text("等订单页")
+    await expect(page.locator("[data-order='afu/4500000000000000002'] [data-test=waits]")).to_contain_text("排队中")
+    await page.locator(f"[data-order='afu/{ID}']").click()
+    await expect(page.locator("[data-test=order] [data-test=waits]")).to_contain_text("等订单页")
+    for order_id in (ID, "4500000000000000002"):
+        await _paid(console, order_id, status="completed", paid=False, message_id="2.PNM")
+    await expect(page.get_by_text("没有在等待的订单")).to_be_visible()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), pytest.param(1280, "light", marks=pytest.mark.long)])
 async def test_axe_finds_nothing_in_the_orders(console: Console, width: int, scheme: str) -> None:
     await said(console, 1, "在吗")

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
+from contract.order_book_steps import paid
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_lists import OrderPage, SoughtOrders
 from shoal.orders.order_records import Order
 from shoal.orders.order_status import OrderProblem, OrderStatus
+from shoal.orders.order_store import OrderStore
 from shoal.orders.order_waits import Waits, WaitsFor, waiting_since, waits_of
 from shoal.orders.waiting_watch import WaitingWatch
 from shoal.storage.database import Database
@@ -100,6 +102,25 @@ async def test_the_list_of_waiting_orders_has_exactly_those_that_wait(database: 
     assert {one.order.order_id for one in found} == wanted
     assert 100 < len(wanted) < len(known) - 100
     assert all(one.waits is not None for one in found)
+
+
+async def test_an_order_that_has_its_page_and_is_delayed_by_its_rule_waits_for_nothing(
+    book: OrderStore, database: Database
+) -> None:
+    await paid(book)
+
+    async def waits() -> WaitsFor | None:
+        (listed,) = await database.read(OrderPage([SHOP]).listed)
+        return None if listed.waits is None else listed.waits.wants
+
+    assert await waits() is WaitsFor.PACE
+    await book.put_off(SHOP, "o1", Action.PAID_MESSAGE, NOW, Why.PAGE_UNREAD)
+    assert await waits() is WaitsFor.PAGE
+    await book.put_off(SHOP, "o1", Action.PAID_MESSAGE, NOW)
+    assert await waits() is None
+    await book.put_off(SHOP, "o1", Action.PAID_MESSAGE, None, Why.SUPPLIER_ASKED)
+    assert await waits() is WaitsFor.UNIT
+    assert await book.next_due(SHOP, "o1") is not None, "it is due when its units are there"
 
 
 async def _incidents(database: Database) -> list[tuple[str, bool]]:

@@ -107,7 +107,7 @@ class ActionRows:
         """Make a pending action due at a later time; ``None``: once it has what ``detail`` names. Return whether it was
         pending.
         """
-        values: dict[str, Any] = {"due_at_ms": due_at_ms, **({"detail": str(detail)} if detail else {})}
+        values = {"due_at_ms": due_at_ms, "detail": str(detail)}
         pending = order_actions.c.state == ActionState.PENDING.value
         put = update(order_actions).where(self._my_action(action), pending).values(**values)
         return self.connection.execute(put).rowcount == 1

@@ -111,7 +111,7 @@ class Deliveries:
             if not delivery.messages:  # all its texts are empty
                 return await self._settle(order, ActionState.FAILED, Why.NO_PAID_MESSAGE)
             if explained.supplied and not self._supplied.are_there(order, explained, account.unb, self._may(action)):
-                if not action.detail:
+                if action.detail not in {Why.ASKED, Why.SUPPLIER_ASKED}:
                     await self._store.put_off(
                         self._account_id, order.order_id, Action.PAID_MESSAGE, None, Why.SUPPLIER_ASKED
                     )

@@ -100,7 +100,7 @@ POLICIES: Final = {
     ),
     IncidentKind.ORDER_PROBLEM: Policy(level=Level.WARNING, hold_ms=15 * _SECOND_MS),
     IncidentKind.REFUND_ASKED: Policy(level=Level.WARNING),
-    IncidentKind.ORDERS_WAIT: Policy(level=Level.WARNING, end_hold_ms=_MINUTE_MS, heals=True),
+    IncidentKind.ORDERS_WAIT: Policy(level=Level.WARNING, hold_ms=30 * _SECOND_MS, end_hold_ms=_MINUTE_MS, heals=True),
     IncidentKind.OUT_OF_STOCK: Policy(level=Level.WARNING),
     IncidentKind.LOW_STOCK: Policy(level=Level.INFO, hold_ms=_MINUTE_MS),
     IncidentKind.NO_SUCH_SPEC: Policy(level=Level.WARNING, hold_ms=_MINUTE_MS),

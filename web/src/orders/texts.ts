@@ -8,7 +8,7 @@ const zh = {
   all: '全部',
   hand: '需要处理',
   waiting: '等待中',
-  waits: '{what} · {since}开始等',
+  waitLine: '{what} · {since}开始等',
   waitsFor: {
     page: '等订单页',
     pace: '排队中',
@@ -97,7 +97,7 @@ const en: Texts<typeof zh> = {
   all: 'All',
   hand: 'Needs action',
   waiting: 'Waiting',
-  waits: '{what}, since {since}',
+  waitLine: '{what} · {since}',
   waitsFor: {
     page: 'Waits for its page',
     pace: 'Waits for its turn',

@@ -4,4 +4,4 @@ import { ago } from '../common/clock'
 import { t } from '../i18n'
 
 export const waitsOf = (waits: NonNullable<Order['waits']>, now: number): string =>
-  t('orders.waits', { what: t(`orders.waitsFor.${waits.for}`), since: ago(waits.since, now) })
+  t('orders.waitLine', { what: t(`orders.waitsFor.${waits.for}`), since: ago(waits.since, now) })
