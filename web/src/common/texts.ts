@@ -22,7 +22,6 @@ const zh = {
     items: '商品设置',
     deliveries: '发货规则',
     unb: '闲鱼号',
-    ai_disclosure: '说明由机器回复',
   },
   values: {
     on: '开',
@@ -86,7 +85,6 @@ const en: Texts<typeof zh> = {
     items: 'Item settings',
     deliveries: 'Delivery rules',
     unb: 'Seller ID',
-    ai_disclosure: 'Say that a machine replies',
   },
   values: {
     on: 'on',

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
 import { en } from './en'
 import { zh } from './zh'
@@ -44,5 +46,27 @@ test('no text is empty, left in the other language, or holds what the formatter 
   for (const [key, text] of texts(en)) {
     expect(text, key).toMatch(/^[^@|]+( \| [^@|]+)?$/)
     if (key !== 'app.language') expect(text, key).not.toMatch(/\p{Script=Han}/u)
+  }
+})
+
+test('tables that are joined share no name, so none hides the text of another', async () => {
+  const source = readFileSync(fileURLToPath(new URL('zh.ts', import.meta.url)), 'utf8')
+  const files = new Map(
+    [...source.matchAll(/import \{ (\w+) \} from '(\.[^']+)'/g)].map(([, name, file]) => [name, file]),
+  )
+  const joins = [...source.matchAll(/(?:\s*\.\.\.[\w.]+,?){2,}/g)].map(([join]) => join.match(/\w+\.zh[\w.]*/g) ?? [])
+  expect(joins.length).toBeGreaterThanOrEqual(6)
+  for (const join of joins) {
+    const names: string[] = []
+    for (const place of join) {
+      const [table = '', ...path] = place.split('.')
+      const held = (await import(/* @vite-ignore */ String(files.get(table))))[table]
+      names.push(...Object.keys(path.reduce((inner, part) => inner[part], held)))
+    }
+    expect(names.length, join.join(', ')).toBeGreaterThan(1)
+    expect(
+      names.filter((name, place) => names.indexOf(name) !== place),
+      join.join(', '),
+    ).toEqual([])
   }
 })
